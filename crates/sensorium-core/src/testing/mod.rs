@@ -1,0 +1,7 @@
+//! What the tests of every crate share: golden fixtures and the contract every model passes.
+
+mod contract;
+pub mod golden;
+
+pub use contract::check_model;
+pub use golden::{Fixture, assert_close};

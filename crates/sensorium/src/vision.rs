@@ -1,0 +1,244 @@
+//! `sensorium vision`: name what a picture shows, resize one, take feature maps.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+use burn::tensor::{Device, TensorData};
+use sensorium_core::files::{write_atomic, write_atomic_with};
+use sensorium_core::weights::{TensorMap, read, write_safetensors};
+use sensorium_vision::efficientnet::{EfficientNetLite, EfficientNetLiteConfig, FoldedEfficientNetLite};
+use sensorium_vision::efficientnet::{labels, top_classes};
+use sensorium_vision::io::{self, Decoding};
+use sensorium_vision::resize::{Filter, resize};
+use serde::Serialize;
+
+/// The verbs of `sensorium vision`.
+#[derive(clap::Subcommand, Debug)]
+pub enum VisionCommand {
+    /// Name what pictures show, by EfficientNet-Lite0 on the 1,000 ImageNet classes.
+    Classify {
+        /// Pictures, or folders of them.
+        #[arg(required = true, value_name = "IMG")]
+        pictures: Vec<PathBuf>,
+        /// How many classes to show.
+        #[arg(long, default_value_t = 5)]
+        top: usize,
+        /// Weights to use in place of the bundled ones: a torch file or safetensors, efficientnet-pytorch's names.
+        #[arg(long, value_name = "FILE")]
+        weights: Option<PathBuf>,
+    },
+    /// Resize a picture as Pillow does, byte for byte. Transparency is dropped.
+    Resize {
+        /// The picture.
+        #[arg(value_name = "IMG")]
+        picture: PathBuf,
+        /// The new size in pixels.
+        #[arg(long, value_name = "WxH", value_parser = parse_size)]
+        size: (u32, u32),
+        /// box, bilinear, hamming, bicubic or lanczos.
+        #[arg(long, default_value = "bicubic")]
+        filter: Filter,
+        /// The picture to write, .png or .jpg.
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+    },
+    /// Take a feature map of pictures, by EfficientNet-Lite0, to `[picture, channel, row, column]` numbers.
+    Features {
+        /// Pictures, or folders of them.
+        #[arg(required = true, value_name = "IMG")]
+        pictures: Vec<PathBuf>,
+        /// stem, block0 to block15, features, pooled or logits.
+        #[arg(long, default_value = "pooled")]
+        layer: String,
+        /// The numbers to write, .safetensors or .npy; the pictures' names go beside them, into FILE.ids.json.
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+        /// Weights to use in place of the bundled ones: a torch file or safetensors, efficientnet-pytorch's names.
+        #[arg(long, value_name = "FILE")]
+        weights: Option<PathBuf>,
+    },
+}
+
+/// Pictures that are decoded and run at a time.
+const BATCH: usize = 32;
+
+/// Runs a verb on `device`. With `json`, what is printed is JSON.
+pub fn run(command: VisionCommand, device: &Device, json: bool) -> Result<()> {
+    match command {
+        VisionCommand::Classify { pictures, top, weights } => {
+            classify(&expand(&pictures)?, top, &network(weights.as_deref(), device)?, device, json)
+        }
+        VisionCommand::Resize { picture, size: (width, height), filter, out } => {
+            let resized = resize(&io::read(&picture, &Decoding::default())?, width, height, filter);
+            Ok(io::write(&out, &resized)?)
+        }
+        VisionCommand::Features { pictures, layer, out, weights } => {
+            let ending = out.extension().unwrap_or_default().to_string_lossy().into_owned();
+            ensure!(
+                matches!(ending.as_str(), "safetensors" | "npy"),
+                "--out {}: the ending '{ending}' is not written: use .safetensors or .npy",
+                out.display()
+            );
+            features(&expand(&pictures)?, &layer, &out, &network(weights.as_deref(), device)?, device, json)
+        }
+    }
+}
+
+fn parse_size(text: &str) -> Result<(u32, u32), String> {
+    let size =
+        text.split_once(['x', 'X']).and_then(|(width, height)| Some((width.parse().ok()?, height.parse().ok()?)));
+    match size {
+        Some((width, height)) if width > 0 && height > 0 && u64::from(width) * u64::from(height) <= io::MAX_PIXELS => {
+            Ok((width, height))
+        }
+        Some(_) => Err(format!("no side may be 0, and {} pixels are the most", io::MAX_PIXELS)),
+        None => Err("two numbers are needed, such as 320x200".to_string()),
+    }
+}
+
+/// The pictures named, with folders replaced by the pictures in them.
+fn expand(named: &[PathBuf]) -> Result<Vec<PathBuf>> {
+    let mut pictures = Vec::new();
+    for path in named {
+        match path.is_dir() {
+            true => pictures.extend(io::list(path)?),
+            false => pictures.push(path.clone()),
+        }
+    }
+    Ok(pictures)
+}
+
+fn network(weights: Option<&Path>, device: &Device) -> Result<FoldedEfficientNetLite> {
+    let network = match weights {
+        Some(path) => EfficientNetLiteConfig::lite0().init(device).load(read(path)?)?,
+        None => EfficientNetLite::lite0_imagenet(device)?,
+    };
+    Ok(network.fold())
+}
+
+#[derive(Serialize)]
+struct Classified<'a> {
+    file: &'a Path,
+    top: Vec<Named>,
+}
+
+#[derive(Serialize)]
+struct Named {
+    class: usize,
+    name: &'static str,
+    probability: f64,
+    logit: f32,
+}
+
+fn classify(
+    pictures: &[PathBuf],
+    top: usize,
+    network: &FoldedEfficientNetLite,
+    device: &Device,
+    json: bool,
+) -> Result<()> {
+    let labels = labels();
+    let preprocess = EfficientNetLiteConfig::lite0().preprocess();
+    let mut classified = Vec::new();
+    for files in pictures.chunks(BATCH) {
+        let logits = network.forward(preprocess.batch(&decode(files)?, device));
+        for (file, classes) in files.iter().zip(top_classes(logits, top)) {
+            let named = classes.into_iter().map(|class| Named {
+                class: class.class,
+                name: labels[class.class],
+                probability: class.probability,
+                logit: class.logit,
+            });
+            classified.push(Classified { file, top: named.collect() });
+        }
+    }
+    let mut out = std::io::stdout().lock();
+    if json {
+        writeln!(out, "{}", serde_json::to_string_pretty(&classified)?)?;
+        return Ok(());
+    }
+    for Classified { file, top } in classified {
+        writeln!(out, "{}", file.display())?;
+        for Named { class, name, probability, .. } in top {
+            writeln!(out, "  {:6.2} %  {class:3}  {name}", 100.0 * probability)?;
+        }
+    }
+    Ok(())
+}
+
+fn features(
+    pictures: &[PathBuf],
+    layer: &str,
+    out: &Path,
+    network: &FoldedEfficientNetLite,
+    device: &Device,
+    json: bool,
+) -> Result<()> {
+    let preprocess = EfficientNetLiteConfig::lite0().preprocess();
+    let (mut numbers, mut shape) = (Vec::new(), [0; 4]);
+    for files in pictures.chunks(BATCH) {
+        let map = network.features(preprocess.batch(&decode(files)?, device), &[layer])?.remove(0);
+        shape = map.dims();
+        numbers.extend(map.into_data().iter::<f32>());
+    }
+    shape[0] = pictures.len();
+    write_numbers(out, layer, numbers, shape)?;
+    let ids = out.with_added_extension("ids.json");
+    write_atomic(&ids, &serde_json::to_vec_pretty(pictures)?)?;
+    let mut stdout = std::io::stdout().lock();
+    match json {
+        true => writeln!(stdout, "{}", serde_json::json!({"out": out, "ids": ids, "layer": layer, "shape": shape}))?,
+        false => writeln!(stdout, "{}: {layer} {shape:?}; names in {}", out.display(), ids.display())?,
+    }
+    Ok(())
+}
+
+fn decode(files: &[PathBuf]) -> Result<Vec<io::RgbImage>> {
+    files.iter().map(|file| Ok(io::read(file, &Decoding::default())?)).collect()
+}
+
+/// Writes numbers under `name` as safetensors, or without it as npy (format version 1.0), by the ending.
+fn write_numbers(out: &Path, name: &str, numbers: Vec<f32>, shape: [usize; 4]) -> Result<()> {
+    if out.extension().is_some_and(|ending| ending == "safetensors") {
+        let mut tensors = TensorMap::new(out);
+        tensors.insert(name, TensorData::new(numbers, shape));
+        return Ok(write_safetensors(out, &tensors)?);
+    }
+    let [a, b, c, d] = shape;
+    let dictionary = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({a}, {b}, {c}, {d}), }}");
+    // Ten bytes before the dictionary and the line end after it make a multiple of 64.
+    let length = (dictionary.len() + 11).next_multiple_of(64) - 10;
+    let length_bytes = u16::try_from(length).context("the npy header is too long")?.to_le_bytes();
+    write_atomic_with(out, |file| {
+        file.write_all(b"\x93NUMPY\x01\x00")?;
+        file.write_all(&length_bytes)?;
+        writeln!(file, "{dictionary:<width$}", width = length - 1)?;
+        numbers.iter().try_for_each(|number| file.write_all(&number.to_le_bytes()))
+    })?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_two_numbers_within_the_limit() {
+        assert_eq!(parse_size("320x200"), Ok((320, 200)));
+        assert!(parse_size("320").unwrap_err().contains("320x200"));
+        assert!(parse_size("0x5").is_err() && parse_size("100000x100000").unwrap_err().contains("67108864"));
+    }
+
+    #[test]
+    fn npy_has_numpys_header() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.npy");
+        write_numbers(&path, "x", vec![1.0, -2.0], [1, 2, 1, 1]).unwrap();
+        let bytes = std::fs::read(&path).unwrap();
+        assert_eq!(&bytes[..10], b"\x93NUMPY\x01\x00\x76\x00");
+        assert_eq!((bytes.len(), bytes[127]), (128 + 8, b'\n'));
+        assert!(String::from_utf8_lossy(&bytes[10..127]).contains("'shape': (1, 2, 1, 1)"));
+        assert_eq!(bytes[128..132], 1.0_f32.to_le_bytes());
+    }
+}

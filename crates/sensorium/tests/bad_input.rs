@@ -1,0 +1,127 @@
+//! Bad input: exit code 1, one clear line that names the file, nothing half-written, no panic.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use assert_cmd::Command;
+
+/// Runs the command in `folder`; it must fail with one line that has every one of `words`.
+fn refused(folder: &Path, args: &[&str], words: &[&str]) {
+    let output = Command::cargo_bin("sensorium").unwrap().current_dir(folder).args(args).arg("--quiet").output().unwrap();
+    let message = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{args:?}: {message}");
+    assert_eq!(message.trim_end().lines().count(), 1, "{args:?} must say one line, not:\n{message}");
+    assert!(message.starts_with("error: "), "{args:?}: {message}");
+    assert!(!message.contains("panicked"), "{args:?}: {message}");
+    for word in words {
+        assert!(message.contains(word), "{args:?} must say '{word}': {message}");
+    }
+}
+
+fn photo() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/samples/photos/chelsea.jpg")
+}
+
+/// A PNG with a header of 60,000 × 60,000 pixels and nothing behind it.
+fn huge_png() -> Vec<u8> {
+    let mut header = b"IHDR".to_vec();
+    header.extend(60_000u32.to_be_bytes());
+    header.extend(60_000u32.to_be_bytes());
+    header.extend([8, 2, 0, 0, 0]);
+    let mut png = b"\x89PNG\r\n\x1a\n\0\0\0\x0d".to_vec();
+    png.extend(&header);
+    png.extend(crc(&header).to_be_bytes());
+    png
+}
+
+fn crc(bytes: &[u8]) -> u32 {
+    let mut crc = u32::MAX;
+    for byte in bytes {
+        crc ^= u32::from(*byte);
+        for _ in 0..8 {
+            crc = if crc & 1 == 1 { (crc >> 1) ^ 0xedb8_8320 } else { crc >> 1 };
+        }
+    }
+    !crc
+}
+
+#[test]
+fn damaged_pictures_are_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let whole = fs::read(photo()).unwrap();
+    fs::write(dir.path().join("cut.jpg"), &whole[..whole.len() / 2]).unwrap();
+    fs::write(dir.path().join("huge.png"), huge_png()).unwrap();
+    fs::write(dir.path().join("empty.png"), b"").unwrap();
+    fs::write(dir.path().join("text.png"), b"not a picture").unwrap();
+    for (file, words) in [
+        ("cut.jpg", vec!["cut.jpg"]),
+        ("huge.png", vec!["huge.png", "60000"]),
+        ("empty.png", vec!["empty.png"]),
+        ("text.png", vec!["text.png"]),
+        ("none.png", vec!["none.png"]),
+    ] {
+        refused(dir.path(), &["vision", "classify", file], &words);
+        refused(dir.path(), &["vision", "resize", file, "--size", "8x8", "--filter", "box", "--out", "o.png"], &words);
+    }
+    assert!(!dir.path().join("o.png").exists(), "nothing half-written");
+}
+
+#[test]
+fn data_sets_that_break_a_rule_are_named() {
+    let dir = tempfile::tempdir().unwrap();
+    for folder in ["empty", "columns", "captionless"] {
+        fs::create_dir(dir.path().join(folder)).unwrap();
+    }
+    fs::copy(photo(), dir.path().join("captionless/cat.jpg")).unwrap();
+    fs::write(dir.path().join("columns/pairs.csv"), "file,caption\na.png,a cat\n").unwrap();
+    for (folder, words) in [
+        ("empty", vec!["empty", "no pairs"]),
+        ("columns", vec!["pairs.csv", "no column `image`"]),
+        ("captionless", vec!["cat.jpg", "no caption"]),
+        ("missing", vec!["missing", "no such folder"]),
+    ] {
+        refused(dir.path(), &["joint", "train", "--data", folder, "--out", "run"], &words);
+        assert!(!dir.path().join("run").exists(), "{folder}: nothing half-written");
+    }
+}
+
+#[test]
+fn weights_that_do_not_fit_are_named() {
+    let dir = tempfile::tempdir().unwrap();
+    // A pickle that says: make a tuple of the last value with itself, forty times over.
+    let mut bomb = b"\x80\x02]".to_vec();
+    for _ in 0..40 {
+        bomb.extend(b"2\x86");
+    }
+    bomb.push(b'.');
+    fs::write(dir.path().join("bomb.pth"), bomb).unwrap();
+    fs::write(dir.path().join("deep.pth"), [b"\x80\x02".as_slice(), &b"(".repeat(200_000), b"."].concat()).unwrap();
+    fs::write(dir.path().join("cut.safetensors"), u64::MAX.to_le_bytes()).unwrap();
+    let photo = photo();
+    let photo = photo.to_str().unwrap();
+    for file in ["bomb.pth", "deep.pth", "cut.safetensors", "none.pth"] {
+        refused(dir.path(), &["vision", "classify", photo, "--weights", file], &[file]);
+    }
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_full_disk_is_said() {
+    let dir = tempfile::tempdir().unwrap();
+    let photo = photo();
+    let resize = ["vision", "resize", photo.to_str().unwrap(), "--size", "8x8", "--filter", "box", "--out", "full.png"];
+    std::os::unix::fs::symlink("/dev/full", dir.path().join("full.png")).unwrap();
+    refused(dir.path(), &resize, &["full.png", "No space left"]);
+}
+
+#[test]
+fn runs_and_indexes_that_are_none_are_named() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::create_dir(dir.path().join("run")).unwrap();
+    refused(dir.path(), &["joint", "tag", "run", photo().to_str().unwrap()], &["run", "space.json"]);
+    refused(dir.path(), &["joint", "search", "run", "a cat"], &["run"]);
+    fs::write(dir.path().join("run/space.json"), "{\"version\":9}").unwrap();
+    refused(dir.path(), &["joint", "tag", "run", photo().to_str().unwrap()], &["space.json"]);
+    let device = ["vision", "classify", photo().to_str().unwrap(), "--device", "gpu"].map(String::from);
+    refused(dir.path(), &device.each_ref().map(String::as_str), &["device 'gpu'", "flex"]);
+}

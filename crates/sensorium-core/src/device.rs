@@ -172,7 +172,7 @@ fn timed_product(device: &Device) -> Checked {
     };
     let (_, first) = product();
     let (result, warm) = product();
-    let as_f32 = |data: burn::tensor::TensorData| data.convert::<f32>().into_vec::<f32>().expect("f32 data");
+    let as_f32 = |data: burn::tensor::TensorData| data.convert::<f32>().try_into_vec::<f32>().expect("f32 data");
     let (result, a, b) = (as_f32(result), as_f32(a.into_data()), as_f32(b.into_data()));
     let mut error = 0.0f64;
     for row in 0..64 {

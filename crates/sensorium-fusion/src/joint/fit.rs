@@ -1,6 +1,6 @@
 //! From pairs to a space in closed form, and what every way of fitting shares: texts, tags, the scale for arithmetic.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use burn::tensor::Device;
 use rand::SeedableRng;
@@ -9,6 +9,7 @@ use rand_chacha::ChaCha8Rng;
 use sensorium_text::tokenizer::tokenize;
 use serde::{Deserialize, Serialize};
 
+use super::directions;
 use super::features::{Matrix, Standard};
 use super::pairs::Pairs;
 use super::arithmetic::{Move, best_scale};
@@ -40,6 +41,15 @@ impl<'a> Lesson<'a> {
         let captions = self.train.iter().map(|i| pairs.items[*i].captions.as_slice()).collect();
         let tags = self.train.iter().map(|i| self.pairs.items[*i].tags.join(" ")).collect();
         (captions, tags)
+    }
+
+    /// The training pairs by group, as places in the training part.
+    fn groups(&self) -> Vec<Vec<usize>> {
+        let mut groups: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+        for (place, i) in self.train.iter().enumerate() {
+            groups.entry(&self.pairs.items[*i].group).or_default().push(place);
+        }
+        groups.into_values().collect()
     }
 
     /// Fits the text map to the captions and, if wanted, the tags of the training pairs.
@@ -76,18 +86,21 @@ pub struct RidgeSettings {
     pub semantics: Semantics,
     /// The weight of the tags' text beside the captions' in what a picture should predict.
     pub tag_weight: f32,
+    /// Dimensions of the space: the principal directions of the training texts, each scaled by how well pictures foretell
+    /// it. All dimensions of the text map, as they are, where absent.
+    pub dim: Option<usize>,
 }
 
 impl RidgeSettings {
     /// Kernels on pictures and on words; constants chosen on validation parts of the bundled emoji's training folds.
     pub fn kernel() -> Self {
         let kernel = Kernel::Gaussian { gamma: 2.0 };
-        Self { kernel, lambda: 0.03, semantics: Semantics::Kernel, tag_weight: 0.5 }
+        Self { kernel, lambda: 0.03, semantics: Semantics::Kernel, tag_weight: 0.5, dim: Some(512) }
     }
 
     /// Plain linear ridge regression onto GloVe vectors and words: the baseline.
     pub fn linear() -> Self {
-        Self { kernel: Kernel::Linear, lambda: 0.3, semantics: Semantics::Glove, tag_weight: 0.0 }
+        Self { kernel: Kernel::Linear, lambda: 0.3, semantics: Semantics::Glove, tag_weight: 0.0, dim: None }
     }
 
     /// Fits a space: pictures to the mean of their captions' vectors plus `tag_weight` times that of their tags' text,
@@ -98,23 +111,68 @@ impl RidgeSettings {
     pub fn fit(&self, lesson: Lesson, origin: Origin, device: &Device) -> Result<Space> {
         let text_map = lesson.text_map(self.semantics, self.tag_weight > 0.0)?;
         let (captions, tags) = lesson.texts();
-        let mut targets = mean_captions(&text_map, &captions);
-        let mean = column_means(&targets);
+        let mut captions = mean_captions(&text_map, &captions);
+        let mut targets = captions.clone();
         if self.tag_weight > 0.0 {
             let tags = text_map.forward(&tags);
             targets.values.iter_mut().zip(&tags.values).for_each(|(target, tag)| *target += self.tag_weight * tag);
         }
-        let centre = column_means(&targets);
-        for row in targets.values.chunks_exact_mut(targets.width) {
-            row.iter_mut().zip(&centre).for_each(|(v, c)| *v -= c);
-        }
+        let mean = centre(&mut captions);
+        centre(&mut targets);
         let features = lesson.features.select(lesson.train);
         let standard = Standard::of(&features);
-        let images = KernelRidge::fit(self.kernel, self.lambda, &standard.apply(&features), &targets)?;
-        let towers = Towers::Ridge { images, mean };
-        let config = TowerSettings::Ridge { kernel: self.kernel, dim: text_map.width() };
+        let features = standard.apply(&features);
+        let (images, directions) = match self.dim {
+            None => (KernelRidge::fit(self.kernel, self.lambda, &features, &targets)?, None),
+            Some(dim) => {
+                let (images, directions) = self.reduced(dim, &features, &targets, &captions, &lesson.groups())?;
+                (images, Some(directions))
+            }
+        };
+        let dim = directions.as_ref().map_or(text_map.width(), |directions| directions.width);
+        let towers = Towers::Ridge { images, mean, directions };
+        let config = TowerSettings::Ridge { kernel: self.kernel, dim };
         Ok(Space::new(origin, text_map, standard, config, towers, device))
     }
+
+    /// The regression onto principal directions, and these. A direction that pictures foretell badly says little of them
+    /// but counts as much in a cosine as any other. So each is divided by the square root of its error's deviation, the
+    /// error being that on pictures whose concept was left out.
+    fn reduced(
+        &self,
+        dim: usize,
+        features: &Matrix,
+        targets: &Matrix,
+        captions: &Matrix,
+        groups: &[Vec<usize>],
+    ) -> Result<(KernelRidge, Matrix)> {
+        let mut directions = directions::principal(targets, dim);
+        let reduced = directions::project(targets, &directions);
+        let (images, foretold) =
+            KernelRidge::fit_leaving_out(self.kernel, self.lambda, features, &reduced, groups)?;
+        let said = directions::project(captions, &directions);
+        let rows = captions.rows() as f32;
+        let mut errors = vec![0.0f32; directions.width];
+        for (foretold, said) in foretold.values.chunks_exact(errors.len()).zip(said.values.chunks_exact(errors.len())) {
+            let squares = foretold.iter().zip(said).map(|(f, s)| (f - s).powi(2));
+            errors.iter_mut().zip(squares).for_each(|(error, square)| *error += square / rows);
+        }
+        let least = 1e-3 * errors.iter().sum::<f32>() / errors.len() as f32;
+        let factors: Vec<f32> = errors.iter().map(|error| (error + least).max(f32::MIN_POSITIVE).powf(-0.25)).collect();
+        for row in directions.values.chunks_exact_mut(factors.len()) {
+            row.iter_mut().zip(&factors).for_each(|(v, factor)| *v *= factor);
+        }
+        Ok((images.scaled_outputs(&factors), directions))
+    }
+}
+
+/// Takes the mean off every row, and gives it.
+fn centre(matrix: &mut Matrix) -> Vec<f32> {
+    let mean = column_means(matrix);
+    for row in matrix.values.chunks_exact_mut(matrix.width) {
+        row.iter_mut().zip(&mean).for_each(|(v, mean)| *v -= mean);
+    }
+    mean
 }
 
 fn mean_captions(map: &TextMap, captions: &[&[String]]) -> Matrix {

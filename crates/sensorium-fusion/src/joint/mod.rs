@@ -6,6 +6,7 @@
 //! `image − "man" + "woman"`.
 
 pub mod arithmetic;
+mod directions;
 pub mod emoji;
 pub mod evaluate;
 pub mod features;

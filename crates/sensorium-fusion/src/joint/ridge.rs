@@ -4,6 +4,7 @@
 //! with one system of as many equations as there are training pictures, and no step size, epoch or seed to choose.
 
 use faer::linalg::matmul::matmul;
+use faer::linalg::solvers::{DenseSolveCore, Llt};
 use faer::prelude::*;
 use faer::{Accum, Mat, MatMut, MatRef, Par, Side};
 use sensorium_core::Error as CoreError;
@@ -50,6 +51,37 @@ impl KernelRidge {
     /// # Panics
     /// If the numbers of rows differ.
     pub fn fit(kernel: Kernel, lambda: f64, features: &Matrix, targets: &Matrix) -> Result<Self> {
+        Ok(Self::factorised(kernel, lambda, features, targets)?.0)
+    }
+
+    /// As [`fit`](Self::fit); also gives what the regression would say of each training picture had its whole group been
+    /// left out of the fit. `groups` has the rows of each group. No second fit is needed: with `S = K + λ I`, the
+    /// residual of group `G` is `((S⁻¹)_GG)⁻¹ (S⁻¹ Y)_G` (Cook and Weisberg 1982, §2.2).
+    pub(super) fn fit_leaving_out(
+        kernel: Kernel,
+        lambda: f64,
+        features: &Matrix,
+        targets: &Matrix,
+        groups: &[Vec<usize>],
+    ) -> Result<(Self, Matrix)> {
+        let (fitted, factor) = Self::factorised(kernel, lambda, features, targets)?;
+        let inverse = factor.inverse();
+        let mut left_out = targets.clone();
+        for group in groups {
+            let block = Mat::from_fn(group.len(), group.len(), |i, j| inverse[(group[i], group[j])]);
+            let mut residual =
+                Mat::from_fn(group.len(), targets.width, |i, j| f64::from(fitted.weights.row(group[i])[j]));
+            let block = block.llt(Side::Lower).expect("a block of the inverse of a positive definite matrix is one");
+            block.solve_in_place(residual.as_mut());
+            for (i, row) in group.iter().enumerate() {
+                let out = &mut left_out.values[row * targets.width..][..targets.width];
+                out.iter_mut().enumerate().for_each(|(j, v)| *v -= residual[(i, j)] as f32);
+            }
+        }
+        Ok((fitted, left_out))
+    }
+
+    fn factorised(kernel: Kernel, lambda: f64, features: &Matrix, targets: &Matrix) -> Result<(Self, Llt<f64>)> {
         let rows = features.rows();
         assert_eq!(rows, targets.rows(), "a target for each picture");
         if rows > MAX_PICTURES {
@@ -76,12 +108,20 @@ impl KernelRidge {
         for (i, row) in weights.values.chunks_exact_mut(targets.width).enumerate() {
             row.iter_mut().enumerate().for_each(|(j, weight)| *weight = solved[(i, j)] as f32);
         }
-        Ok(Self { kernel, pictures, scale, weights })
+        Ok((Self { kernel, pictures, scale, weights }, factor))
     }
 
     /// A regression from its saved parts.
     pub(super) fn from_parts(kernel: Kernel, scale: f32, pictures: Matrix, weights: Matrix) -> Self {
         Self { kernel, pictures, scale, weights }
+    }
+
+    /// The same regression with output `j` multiplied by `factors[j]`.
+    pub(super) fn scaled_outputs(mut self, factors: &[f32]) -> Self {
+        for row in self.weights.values.chunks_exact_mut(self.weights.width) {
+            row.iter_mut().zip(factors).for_each(|(weight, factor)| *weight *= factor);
+        }
+        self
     }
 
     /// The kernel, the scale, the scaled training pictures and the weights.
@@ -148,6 +188,23 @@ mod tests {
             let fitted = ridge.forward(&x);
             for ((f, alpha), y) in fitted.values.iter().zip(&ridge.weights.values).zip(&y.values) {
                 prop_assert!((f + 0.3 * alpha - y).abs() < 1e-4);
+            }
+        }
+    }
+
+    #[test]
+    fn leaving_a_group_out_is_fitting_without_it() {
+        let mut rng = ChaCha8Rng::seed_from_u64(3);
+        let (x, y) = (random(9, 4, &mut rng), random(9, 2, &mut rng));
+        let kernel = Kernel::Gaussian { gamma: 2.0 };
+        let groups = vec![vec![0, 3], vec![1], vec![2, 4, 5, 6], vec![7, 8]];
+        let (_, left_out) = KernelRidge::fit_leaving_out(kernel, 0.2, &x, &y, &groups).unwrap();
+        for group in &groups {
+            let rest: Vec<usize> = (0..9).filter(|i| !group.contains(i)).collect();
+            let without = KernelRidge::fit(kernel, 0.2, &x.select(&rest), &y.select(&rest)).unwrap();
+            let expected = without.forward(&x.select(group));
+            for (got, want) in left_out.select(group).values.iter().zip(&expected.values) {
+                assert!((got - want).abs() < 1e-4, "{got} {want}");
             }
         }
     }

@@ -20,6 +20,7 @@ use sensorium_text::tokenizer::tokenize;
 use sensorium_text::vocab::Vocab;
 use serde::{Deserialize, Serialize};
 
+use super::directions::project;
 use super::features::{Features, Fnv, Matrix, Standard};
 use super::model::{Joint, JointConfig, TextEncoder, Texts};
 use super::ridge::{Kernel, KernelRidge};
@@ -63,7 +64,7 @@ pub enum TowerSettings {
     Ridge {
         /// How alike two pictures are.
         kernel: Kernel,
-        /// Dimensions of the space: the width of the text map.
+        /// Dimensions of the space.
         dim: usize,
     },
 }
@@ -72,12 +73,15 @@ pub enum TowerSettings {
 pub enum Towers {
     /// Fitted by gradient descent.
     Sgd(Joint),
-    /// Pictures by kernel ridge regression; texts as the text map has them, minus the mean of the training texts.
+    /// Pictures by kernel ridge regression; texts as the text map has them, minus the mean of the training texts,
+    /// along the directions of the space.
     Ridge {
         /// From pictures to centred texts.
         images: KernelRidge,
         /// The mean of the training texts.
         mean: Vec<f32>,
+        /// The directions of the space among those of the text map, scaled; all of them where absent.
+        directions: Option<Matrix>,
     },
 }
 
@@ -156,13 +160,16 @@ impl Space {
         weights::write_safetensors(standard.source(), &standard)?;
         match &self.towers {
             Towers::Sgd(model) => weights::save_module(folder.join("model.bpk"), model)?,
-            Towers::Ridge { images, mean } => {
+            Towers::Ridge { images, mean, directions } => {
                 let (_, scale, pictures, dual) = images.parts();
                 let mut tensors = TensorMap::new(folder.join("ridge.safetensors"));
                 insert(&mut tensors, "pictures", &pictures.values, pictures.width);
                 insert(&mut tensors, "weights", &dual.values, dual.width);
                 insert(&mut tensors, "mean", mean, mean.len());
                 insert(&mut tensors, "scale", &[scale], 1);
+                if let Some(directions) = directions {
+                    insert(&mut tensors, "directions", &directions.values, directions.width);
+                }
                 weights::write_safetensors(tensors.source(), &tensors)?;
             }
         }
@@ -188,9 +195,9 @@ impl Space {
                 (Towers::Sgd(model), config.image_features, config.text_features)
             }
             TowerSettings::Ridge { kernel, dim } => {
-                let (images, mean) = read_ridge(&folder.join("ridge.safetensors"), *kernel)?;
-                let width = images.parts().2.width;
-                (Towers::Ridge { images, mean }, width, *dim)
+                let (images, mean, directions) = read_ridge(&folder.join("ridge.safetensors"), *kernel, *dim)?;
+                let (width, text_features) = (images.parts().2.width, mean.len());
+                (Towers::Ridge { images, mean, directions }, width, text_features)
             }
         };
         let expected = [
@@ -214,9 +221,12 @@ impl Space {
             let bags = self.text_map.forward(chunk);
             let known: Vec<bool> = (0..chunk.len()).map(|row| bags.row(row).iter().any(|v| *v != 0.0)).collect();
             let mut rows = match &self.towers {
-                Towers::Ridge { mean, .. } => {
-                    let values = bags.values.chunks_exact(bags.width).flat_map(|row| row.iter().zip(mean).map(|(v, m)| v - m));
-                    Matrix { values: values.collect(), width: bags.width }.normalised().values
+                Towers::Ridge { mean, directions, .. } => {
+                    let rows = bags.values.chunks_exact(bags.width);
+                    let values = rows.flat_map(|row| row.iter().zip(mean).map(|(v, m)| v - m)).collect();
+                    let centred = Matrix { values, width: bags.width };
+                    let turned = directions.as_ref().map(|directions| project(&centred, directions));
+                    turned.unwrap_or(centred).normalised().values
                 }
                 Towers::Sgd(model) => numbers(model.embed_texts(&self.tower_input(model, chunk, bags))),
             };
@@ -306,7 +316,7 @@ fn read_settings(path: &Path) -> Result<Settings> {
     Ok(settings)
 }
 
-fn read_ridge(path: &Path, kernel: Kernel) -> Result<(KernelRidge, Vec<f32>)> {
+fn read_ridge(path: &Path, kernel: Kernel, dim: usize) -> Result<(KernelRidge, Vec<f32>, Option<Matrix>)> {
     let tensors = weights::read(path)?;
     let bad = |reason: &str| CoreError::format(path, "ridge regression", reason.to_string());
     let matrix = |name: &str| -> Result<Matrix> {
@@ -319,13 +329,15 @@ fn read_ridge(path: &Path, kernel: Kernel) -> Result<(KernelRidge, Vec<f32>)> {
     };
     let (pictures, weights, mean) = (matrix("pictures")?, matrix("weights")?, tensors.f32s("mean")?);
     let scale = tensors.f32s("scale")?;
-    if scale.len() != 1 || pictures.rows() != weights.rows() || mean.len() != weights.width {
-        return Err(bad("its matrices do not fit each other").into());
+    let directions = tensors.get("directions").map(|_| matrix("directions")).transpose()?;
+    let turned = directions.as_ref().map_or([mean.len(); 2], |turn| [turn.rows(), turn.width]);
+    if scale.len() != 1 || pictures.rows() != weights.rows() || turned != [mean.len(), dim] || weights.width != dim {
+        return Err(bad("its matrices do not fit each other and space.json").into());
     }
-    Ok((KernelRidge::from_parts(kernel, scale[0], pictures, weights), mean))
+    Ok((KernelRidge::from_parts(kernel, scale[0], pictures, weights), mean, directions))
 }
 
 fn numbers(tensor: Tensor<2>) -> Vec<f32> {
     let data = tensor.into_data().convert_dtype(DType::F32);
-    data.into_vec::<f32>().expect("just converted to f32")
+    data.try_into_vec::<f32>().expect("just converted to f32")
 }

@@ -47,7 +47,10 @@ impl Train {
         let lesson = Lesson { pairs: &pairs, features: &matrix, train: &train };
         let origin = Origin { data: self.data.clone(), seed: self.seed, features, tags: lesson.tags() };
         let mut space = match run {
-            None => RidgeSettings::kernel().fit(lesson, origin, &device)?,
+            None => {
+                let ridge = RidgeSettings::kernel();
+                RidgeSettings { dim: self.dim.or(ridge.dim), ..ridge }.fit(lesson, origin, &device)?
+            }
             Some(run) => settings.fit(lesson, &val, origin, Some(run), shown(global), &device)?.space,
         };
         space.set_scale(choose_scale(&space, lesson, &val, self.seed)?);

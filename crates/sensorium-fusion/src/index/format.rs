@@ -1,7 +1,7 @@
 //! The files of an index: names, header, `index.json`, the lines of `ids.jsonl`, locks, mapping and checksum.
 
 use std::fs::{File, TryLockError};
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, ErrorKind, Read};
 use std::path::Path;
 
 use memmap2::Mmap;
@@ -197,7 +197,8 @@ pub(super) fn read_ids(path: &Path, limit: usize) -> Result<Ids> {
 pub(super) fn lock(file: &File, path: &Path, try_lock: fn(&File) -> Result<(), TryLockError>) -> Result<()> {
     match try_lock(file) {
         Err(TryLockError::WouldBlock) => {
-            Err(Error::format(path, "free index", "another program is using it; wait until it is done").into())
+            let reason = "another program is using this index; wait until it is done";
+            Err(Error::io(path, "lock")(std::io::Error::new(ErrorKind::WouldBlock, reason)).into())
         }
         // Some network file systems have no locks.
         Ok(()) | Err(TryLockError::Error(_)) => Ok(()),
@@ -215,13 +216,15 @@ pub(super) fn map(file: &File, path: &Path) -> Result<Mmap> {
 }
 
 /// FNV-1a with 4-byte words in place of bytes, begun from the offset basis xor the length. Each step is a bijection of
-/// the state, so a change within one word always changes the result.
+/// the state, so a change within one word always changes the result. What is left at the end is one more word, filled up
+/// with zeros.
 pub(super) fn checksum(bytes: &[u8]) -> u64 {
     const OFFSET_BASIS: u64 = 0xcbf2_9ce4_8422_2325;
     const PRIME: u64 = 0x0000_0100_0000_01b3;
-    bytes.chunks(4).fold(OFFSET_BASIS ^ bytes.len() as u64, |hash, chunk| {
-        let mut word = [0; 4];
-        word[..chunk.len()].copy_from_slice(chunk);
-        (hash ^ u64::from(u32::from_le_bytes(word))).wrapping_mul(PRIME)
-    })
+    let step = |hash: u64, word: [u8; 4]| (hash ^ u64::from(u32::from_le_bytes(word))).wrapping_mul(PRIME);
+    let (words, rest) = bytes.as_chunks::<4>();
+    let hash = words.iter().fold(OFFSET_BASIS ^ bytes.len() as u64, |hash, word| step(hash, *word));
+    let mut last = [0; 4];
+    last[..rest.len()].copy_from_slice(rest);
+    step(hash, last)
 }

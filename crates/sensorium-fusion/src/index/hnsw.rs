@@ -107,7 +107,7 @@ impl<'a> Hnsw<'a> {
         for level in (1..self.graph.levels()).rev() {
             nearest = self.descend(level, nearest, &mut scorer);
         }
-        let ef = ef.max(k.saturating_add(exclude.len())).min(self.index.len());
+        let ef = ef.max(k.saturating_add(exclude.len())).clamp(1, self.index.len());
         let found = self.search_base(nearest, ef, &mut scorer);
         self.index.hits(found.into_iter().map(|found| (found.row, found.score)), k, exclude)
     }

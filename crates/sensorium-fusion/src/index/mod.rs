@@ -7,7 +7,7 @@
 //! ```
 //! use sensorium_fusion::index::{Dtype, Hnsw, HnswParams, Index, IndexInfo, IndexWriter};
 //!
-//! let dir = tempfile::tempdir()?;
+//! let dir = tempfile::tempdir().unwrap();
 //! let info = IndexInfo { dim: 2, dtype: Dtype::F16, model: "9f3a".into(), encoder: "efficientnet-lite0".into() };
 //! let (mut writer, already) = IndexWriter::create_or_resume(dir.path(), &info)?;
 //! for (id, vector) in [("east.png", [1.0, 0.0]), ("north.png", [0.0, 1.0]), ("north-east.png", [0.6, 0.8])] {
@@ -73,8 +73,9 @@
 //! | then, for each level from 0 up | `nodes`, `edges`; `nodes` rows in ascending order; `nodes + 1` offsets into the edges; `edges` rows |
 //! | last two | checksum of all words before, u64 |
 //!
-//! Level 0 holds every row. The checksum is FNV-1a with words in place of bytes, begun from the offset basis xor the
-//! number of bytes, so that a change within one word always shows.
+//! Level 0 holds every row. The checksum is FNV-1a with words in place of bytes, begun from the 64-bit offset basis xor
+//! the number of bytes, and ended with one more word: the bytes left over (here none), filled up with zeros. A change
+//! within one word always shows. `index.json` enters it as its keys in the order above without white space.
 //!
 //! # What a kill leaves
 //!

@@ -35,6 +35,10 @@ impl Index {
     /// fit each other; a writer is at work on it.
     pub fn open(folder: impl AsRef<Path>) -> Result<Self> {
         let folder = folder.as_ref();
+        if !folder.join(MANIFEST).exists() {
+            let reason = format!("it has no {MANIFEST}; make an index with `sensorium joint index`");
+            return Err(Error::format(folder, "index", reason).into());
+        }
         let path = folder.join(VECTORS);
         let vectors = File::open(&path).map_err(Error::io(&path, "read"))?;
         format::lock(&vectors, &path, File::try_lock_shared)?;

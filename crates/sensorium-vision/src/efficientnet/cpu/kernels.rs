@@ -45,11 +45,24 @@ impl WithSimd for DenseTask<'_> {
 /// `W` is the group's width, `R` the AVX-512 registers it fills. Others take 16 columns at a time.
 #[inline(always)]
 fn dense_widths<S: Simd, const W: usize, const R: usize>(simd: S, mut task: DenseTask) {
+    // Plain loops: a closure would not be compiled for the instruction set.
     match S::F32_LANES {
         16 => dense_columns::<S, W, R, 8, 7>(simd, &mut task, 0),
-        8 => (0..W).step_by(16).for_each(|column| dense_columns::<S, W, 2, 6, 6>(simd, &mut task, column)),
-        4 => (0..W).step_by(16).for_each(|column| dense_columns::<S, W, 4, 6, 6>(simd, &mut task, column)),
-        lanes => (0..W).step_by(lanes).for_each(|column| dense_columns::<S, W, 1, 6, 6>(simd, &mut task, column)),
+        8 => {
+            for column in (0..W).step_by(16) {
+                dense_columns::<S, W, 2, 6, 6>(simd, &mut task, column);
+            }
+        }
+        4 => {
+            for column in (0..W).step_by(16) {
+                dense_columns::<S, W, 4, 6, 6>(simd, &mut task, column);
+            }
+        }
+        lanes => {
+            for column in (0..W).step_by(lanes) {
+                dense_columns::<S, W, 1, 6, 6>(simd, &mut task, column);
+            }
+        }
     }
 }
 
@@ -148,9 +161,21 @@ impl WithSimd for DepthwiseTask<'_> {
 fn depthwise_widths<S: Simd, const W: usize, const R: usize, const K: usize>(simd: S, mut task: DepthwiseTask) {
     match S::F32_LANES {
         16 => depthwise_columns::<S, W, R, K, 7>(simd, &mut task, 0),
-        8 => (0..W).step_by(16).for_each(|column| depthwise_columns::<S, W, 2, K, 4>(simd, &mut task, column)),
-        4 => (0..W).step_by(16).for_each(|column| depthwise_columns::<S, W, 4, K, 4>(simd, &mut task, column)),
-        lanes => (0..W).step_by(lanes).for_each(|column| depthwise_columns::<S, W, 1, K, 4>(simd, &mut task, column)),
+        8 => {
+            for column in (0..W).step_by(16) {
+                depthwise_columns::<S, W, 2, K, 4>(simd, &mut task, column);
+            }
+        }
+        4 => {
+            for column in (0..W).step_by(16) {
+                depthwise_columns::<S, W, 4, K, 4>(simd, &mut task, column);
+            }
+        }
+        lanes => {
+            for column in (0..W).step_by(lanes) {
+                depthwise_columns::<S, W, 1, K, 4>(simd, &mut task, column);
+            }
+        }
     }
 }
 

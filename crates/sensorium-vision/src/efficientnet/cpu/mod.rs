@@ -50,7 +50,9 @@ impl Network {
     pub(super) fn maps(&self, pixels: &[f32], shape: [usize; 3], layers: &[Layer]) -> Vec<Plain> {
         let [batch, height, width] = shape;
         let pictures = pixels.par_chunks_exact((3 * height * width).max(1));
-        let of_each: Vec<_> = pictures.map(|picture| self.maps_of_one(picture, [height, width], layers)).collect();
+        let each = pictures.map(|picture| self.maps_of_one(picture, [height, width], layers));
+        // Inside the pool once, not anew for each of a picture's parallel loops.
+        let of_each: Vec<_> = rayon::scope(|_| each.collect());
         let gather = |layer: usize| {
             let shape = of_each.first().map_or([0; 3], |maps| maps[layer].0);
             let numbers = of_each.iter().flat_map(|maps| &maps[layer].1).copied().collect();
@@ -170,7 +172,7 @@ fn of_group(numbers: &[f32], rows: usize, group: usize) -> &[f32] {
 /// threads without work.
 fn pixels_a_task(pixels: usize, groups: usize) -> usize {
     let mut piece = 56;
-    while piece > 7 && groups * pixels.div_ceil(piece) < 2 * rayon::current_num_threads() {
+    while piece > 7 && groups * pixels.div_ceil(piece) < 4 * rayon::current_num_threads() {
         piece /= 2;
     }
     piece
@@ -295,7 +297,7 @@ impl Window {
         const CACHED: usize = 1 << 16;
         let mut rows = height;
         while rows > 4
-            && (groups * height.div_ceil(rows) < 2 * rayon::current_num_threads()
+            && (groups * height.div_ceil(rows) < 4 * rayon::current_num_threads()
                 || ((rows - 1) * self.stride + self.kernel) * self.padded_width * GROUP > CACHED)
         {
             rows = rows.div_ceil(2);

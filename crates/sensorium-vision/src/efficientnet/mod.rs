@@ -404,12 +404,12 @@ mod tests {
         let mut tensors = TensorMap::new("made up");
         for (name, tensor) in tensors_of(&network).iter() {
             let shape = tensor.shape().to_vec();
-            let numbers = tensor.iter::<f32>().enumerate();
+            let places = (0..tensor.num_elements()).map(|i| i as f32);
             let numbers: Vec<f32> = match name.rsplit('.').next() {
-                Some("running_mean") => numbers.map(|(i, _)| (i as f32).sin() * 0.2).collect(),
-                Some("running_var") => numbers.map(|(i, _)| 0.3 + (i as f32 * 0.9).cos().abs()).collect(),
-                Some("bias") => numbers.map(|(i, _)| (i as f32 * 1.7).sin() * 0.5).collect(),
-                _ => numbers.map(|(_, number)| number).collect(),
+                Some("running_mean") => places.map(|i| i.sin() * 0.2).collect(),
+                Some("running_var") => places.map(|i| 0.3 + (i * 0.9).cos().abs()).collect(),
+                Some("bias") => places.map(|i| (i * 1.7).sin() * 0.5).collect(),
+                _ => tensor.iter::<f32>().collect(),
             };
             tensors.insert(name, TensorData::new(numbers, shape));
         }

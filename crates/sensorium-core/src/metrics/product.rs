@@ -11,6 +11,9 @@ const ROWS: usize = 384;
 const COLUMNS: usize = 768;
 const ROW_STEP: usize = 12;
 const COLUMN_STEP: usize = 192;
+/// Up to so many rows are multiplied one by one: a matrix product would first copy the columns into tiles, which costs
+/// more than the few rows save.
+const FEW: usize = 8;
 
 /// The block shape of one problem.
 #[derive(Clone, Copy, Debug)]
@@ -30,7 +33,8 @@ impl BlockShape {
             let blocks = count.div_ceil(most).max(1);
             count.div_ceil(blocks).max(1).next_multiple_of(step)
         };
-        Self { rows: even(rows, ROWS, ROW_STEP), columns: even(columns, COLUMNS, COLUMN_STEP), dim }
+        let rows = if rows <= FEW { rows.max(1) } else { even(rows, ROWS, ROW_STEP) };
+        Self { rows, columns: even(columns, COLUMNS, COLUMN_STEP), dim }
     }
 
     /// Splits `rows` by an unknown number of columns, so that the shape does not depend on how they arrive.
@@ -63,34 +67,42 @@ impl BlockProduct {
         let BlockShape { rows, columns, dim } = self.shape;
         let left = padded(left, &mut self.left);
         let right = padded(right, &mut self.right);
-        assert!(left.len() == rows * dim && right.len() == columns * dim && self.scores.len() == rows * columns);
-        // SAFETY: the three buffers have exactly the lengths that the sizes and strides below address (checked above),
-        // and `scores` is borrowed mutably, so it overlaps neither operand.
-        #[allow(unsafe_code)]
-        unsafe {
-            gemm::gemm(
-                rows,
-                columns,
-                dim,
-                self.scores.as_mut_ptr(),
-                1,
-                columns as isize,
-                false,
-                left.as_ptr(),
-                1,
-                dim as isize,
-                right.as_ptr(),
-                dim as isize,
-                1,
-                0.0,
-                1.0,
-                false,
-                false,
-                false,
-                gemm::Parallelism::None,
-            );
+        let together = if rows <= FEW { 1 } else { rows };
+        for (left, scores) in left.chunks(together * dim.max(1)).zip(self.scores.chunks_mut(together * columns)) {
+            multiply(left, right, scores, [together, columns, dim]);
         }
         &self.scores
+    }
+}
+
+/// `scores[row][column]` = the inner product of `left[row]` and `right[column]`.
+fn multiply(left: &[f32], right: &[f32], scores: &mut [f32], [rows, columns, dim]: [usize; 3]) {
+    assert!(left.len() == rows * dim && right.len() == columns * dim && scores.len() == rows * columns);
+    // SAFETY: the three slices have exactly the lengths that the sizes and strides below address (checked above), and
+    // `scores` is borrowed mutably, so it overlaps neither operand.
+    #[allow(unsafe_code)]
+    unsafe {
+        gemm::gemm(
+            rows,
+            columns,
+            dim,
+            scores.as_mut_ptr(),
+            1,
+            columns as isize,
+            false,
+            left.as_ptr(),
+            1,
+            dim as isize,
+            right.as_ptr(),
+            dim as isize,
+            1,
+            0.0,
+            1.0,
+            false,
+            false,
+            false,
+            gemm::Parallelism::None,
+        );
     }
 }
 
@@ -113,7 +125,7 @@ mod tests {
 
     #[test]
     fn blocks_cover_the_problem_evenly() {
-        for (rows, columns) in [(1, 1), (12, 192), (13, 193), (384, 768), (385, 769), (5000, 25000)] {
+        for (rows, columns) in [(9, 1), (12, 192), (13, 193), (384, 768), (385, 769), (5000, 25000)] {
             let shape = BlockShape::new(rows, columns, 8);
             assert!(shape.rows <= ROWS && shape.columns <= COLUMNS);
             assert!(shape.rows.is_multiple_of(ROW_STEP) && shape.columns.is_multiple_of(COLUMN_STEP));
@@ -126,7 +138,9 @@ mod tests {
     #[test]
     fn a_pair_has_the_same_score_bits_in_every_place() {
         let mut rng = ChaCha8Rng::seed_from_u64(1);
-        for (rows, columns, dim) in [(1, 1, 3), (7, 200, 31), (40, 300, 64), (390, 800, 1030)] {
+        for (rows, columns, dim) in
+            [(1, 1, 1), (1, 800, 257), (7, 200, 31), (9, 50, 2), (40, 300, 64), (390, 800, 1030)]
+        {
             let shape = BlockShape::new(rows, columns, dim);
             let vector: Vec<f32> = (0..dim).map(|_| rng.random_range(-1.0..1.0)).collect();
             let other: Vec<f32> = (0..dim).map(|_| rng.random_range(-1.0..1.0)).collect();

@@ -63,7 +63,9 @@ impl Display {
 
 impl Drop for Display {
     fn drop(&mut self) {
-        self.bar.abandon();
+        if self.bar.length().is_some() {
+            self.bar.abandon();
+        }
     }
 }
 

@@ -25,6 +25,7 @@ const KEPT: usize = 2;
 /// - `checkpoints/epoch-000012.zip`: everything needed to go on after epoch 12, in one file that is written whole or
 ///   not at all. The newest two are kept. One is written before the first epoch, after the last, and between them
 ///   after each epoch, except where that would take more than a twentieth of the time.
+#[derive(Debug)]
 pub struct RunFolder {
     path: PathBuf,
     config: Value,
@@ -230,15 +231,15 @@ mod tests {
         run.write_config().unwrap();
         assert!(RunFolder::create(folder.path(), &config).is_ok(), "no checkpoint yet: no run");
         save(&mut run, 3);
-        let error = RunFolder::create(folder.path(), &config).err().unwrap().to_string();
+        let error = RunFolder::create(folder.path(), &config).unwrap_err().to_string();
         assert!(error.contains("epoch 3") && error.contains("resume"), "{error}");
         assert!(RunFolder::resume(folder.path(), &config).is_ok());
         let other = json!({"model": {"dim": 8, "rate": 0.1}, "batch": 2, "data": "emoji"});
-        let error = RunFolder::resume(folder.path(), &other).err().unwrap().to_string();
+        let error = RunFolder::resume(folder.path(), &other).unwrap_err().to_string();
         assert!(error.contains("config.batch was null and is 2, config.model.dim was 4 and is 8"), "{error}");
         assert_eq!(RunFolder::config::<Value>(folder.path()).unwrap(), config);
         std::fs::write(folder.path().join(CONFIG), "{").unwrap();
-        let error = RunFolder::resume(folder.path(), &config).err().unwrap().to_string();
+        let error = RunFolder::resume(folder.path(), &config).unwrap_err().to_string();
         assert!(error.contains("config.json: not a valid configuration"), "{error}");
     }
 }

@@ -221,7 +221,7 @@ fn a_torn_checkpoint_costs_time_but_not_the_result() {
     }
     let run = RunFolder::resume(folder.path(), &config()).unwrap();
     let task = Regression::new(&device);
-    let error = trainer(9).with_run_folder(run).fit(&task, Net::init(&task.device)).err().unwrap().to_string();
+    let error = trainer(9).with_run_folder(run).fit(&task, Net::init(&task.device)).unwrap_err().to_string();
     assert!(error.contains("epoch-000006.zip: not a valid checkpoint"), "{error}");
 }
 
@@ -259,7 +259,7 @@ fn a_loss_that_is_no_number_stops_the_training_and_says_where() {
     let folder = tempfile::tempdir().unwrap();
     let task = Regression { astray: Some(STEPS + 2), ..Regression::new(&Device::flex()) };
     let run = RunFolder::create(folder.path(), &config()).unwrap();
-    let error = trainer(3).with_run_folder(run).fit(&task, Net::init(&task.device)).err().unwrap().to_string();
+    let error = trainer(3).with_run_folder(run).fit(&task, Net::init(&task.device)).unwrap_err().to_string();
     assert!(error.contains("epoch 2, step 7 (batch 2 of 5): the loss is NaN"), "{error}");
     assert!(error.contains("lower the learning rate"), "{error}");
     let reached = std::fs::read_to_string(folder.path().join("metrics.jsonl")).unwrap();
@@ -297,20 +297,20 @@ fn a_run_is_resumed_with_its_own_settings_or_not_at_all() {
     let folder = tempfile::tempdir().unwrap();
     let device = Device::flex();
     go_on(folder.path(), 1, &device);
-    let error = RunFolder::resume(folder.path(), &json!({ "dim": 32, "rate": 0.1 })).err().unwrap().to_string();
+    let error = RunFolder::resume(folder.path(), &json!({ "dim": 32, "rate": 0.1 })).unwrap_err().to_string();
     assert!(error.contains("config.dim was 16 and is 32"), "{error}");
     let run = RunFolder::resume(folder.path(), &config()).unwrap();
     let task = Regression::new(&device);
     let other_seed = trainer(2).with_seed(6).with_run_folder(run);
-    let error = other_seed.fit(&task, Net::init(&task.device)).err().unwrap().to_string();
+    let error = other_seed.fit(&task, Net::init(&task.device)).unwrap_err().to_string();
     assert!(error.contains("trainer.seed was 5 and is 6"), "{error}");
-    let error = RunFolder::create(folder.path(), &config()).err().unwrap().to_string();
+    let error = RunFolder::create(folder.path(), &config()).unwrap_err().to_string();
     assert!(error.contains("holds a run that has reached epoch 1"), "{error}");
 }
 
 #[test]
 fn an_empty_training_set_is_refused() {
     let task = Regression { x: Vec::new(), ..Regression::new(&Device::flex()) };
-    let error = trainer(1).fit(&task, Net::init(&task.device)).err().unwrap().to_string();
+    let error = trainer(1).fit(&task, Net::init(&task.device)).unwrap_err().to_string();
     assert!(error.contains("no batches"), "{error}");
 }

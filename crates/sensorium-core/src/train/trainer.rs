@@ -37,6 +37,7 @@ pub struct Trainer {
 }
 
 /// A trained model.
+#[derive(Debug)]
 pub struct Trained<M> {
     /// The weights of the best epoch if the trainer selects one, else of the last; on the plain device, in evaluation
     /// mode.

@@ -10,7 +10,6 @@
 //! epoch (the order of the data, dropout) follows from the seed and the epoch's number alone.
 //!
 //! ```
-//! use burn::module::Module;
 //! use burn::nn::{Linear, LinearConfig};
 //! use burn::optim::AdamWConfig;
 //! use burn::tensor::{Device, Tensor, TensorData};

@@ -35,8 +35,9 @@ pub fn parse(name: &str) -> Result<Device> {
     let (kind, index) = match name.split_once(':') {
         None => (name, None),
         Some((kind, index)) => {
-            let index =
-                index.parse::<usize>().map_err(|_| fail(format!("'{index}' is not a device number: write {kind}:0")))?;
+            let index = index
+                .parse::<usize>()
+                .map_err(|_| fail(format!("'{index}' is not a device number: write {kind}:0")))?;
             (kind, Some(index))
         }
     };

@@ -56,7 +56,9 @@ impl Demo {
 
         let mut measured = Vec::new();
         let mut spaces = Vec::new();
-        for (name, settings) in [(train::METHODS[0], RidgeSettings::kernel()), (train::METHODS[1], RidgeSettings::linear())] {
+        for (name, settings) in
+            [(train::METHODS[0], RidgeSettings::kernel()), (train::METHODS[1], RidgeSettings::linear())]
+        {
             say(global, &format!("{name}: learning one space from {} pairs", fold.train.len()));
             let rehearsal = settings.fit(subject.lesson(&inner), origin(), &device)?;
             let scales = subject.choose_scales(&inner, &rehearsal)?;
@@ -67,7 +69,8 @@ impl Demo {
         }
         say(global, &format!("{}: the same by gradient descent", train::METHODS[2]));
         let settings = SgdSettings::new(self.seed);
-        let fitted = settings.fit(subject.lesson(&inner), &inner.test, origin(), None, train::shown(global), &device)?;
+        let fitted =
+            settings.fit(subject.lesson(&inner), &inner.test, origin(), None, train::shown(global), &device)?;
         let scales = subject.choose_scales(&inner, &fitted.space)?;
         let answers = subject.ask(&fold, &fitted.space, scales)?;
         measured.push(Measured { name: train::METHODS[2].to_string(), folds: vec![answers] });
@@ -223,7 +226,11 @@ impl<'a> Show<'a> {
             points.push(Point::new(place).picture(self.subject.google.image(*item)?).label(self.name(*item)));
         }
         let map = Scatter::new("Held-out drawings in the learned space").points(points).picture_size(26);
-        Ok(map.subtitle("t-SNE of the embeddings; none of these concepts was learned from").size(1100, 800).without_axes().draw())
+        Ok(map
+            .subtitle("t-SNE of the embeddings; none of these concepts was learned from")
+            .size(1100, 800)
+            .without_axes()
+            .draw())
     }
 
     fn page(&self, lines: &[Question], results: &Results, history: &[Epoch], start: Instant) -> anyhow::Result<Report> {
@@ -236,7 +243,10 @@ impl<'a> Show<'a> {
              pictures to their names and keywords, in closed form, and both sides become unit vectors of {} dimensions. \
              The concepts below ({} drawings, {} of them base emoji) were held out whole: with all their skin tones and \
              their man, woman and person forms.",
-            self.fold.train.len(), self.subject.google_features.width, self.space.dim(), self.fold.test.len(),
+            self.fold.train.len(),
+            self.subject.google_features.width,
+            self.space.dim(),
+            self.fold.test.len(),
             self.held_out.len(),
         );
         let numbers = "All measures are on concepts or on a drawing style that were not learned from. Scales for \
@@ -309,7 +319,10 @@ fn table(lines: &[Question], results: &Results) -> Table {
     for method in &results.methods {
         table = table.column(Column::number(&method.name).decimals(1));
     }
-    table = table.column(Column::number("baseline").decimals(1)).column(Column::text("which")).column(Column::number("chance"));
+    table = table
+        .column(Column::number("baseline").decimals(1))
+        .column(Column::text("which"))
+        .column(Column::number("chance"));
     for line in lines {
         let mut cells = vec![Cell::from(line.measure)];
         cells.extend(line.methods.iter().map(|mean| Cell::from(mean.mean)));

@@ -15,7 +15,7 @@ use serde::Serialize;
 
 /// The verbs of `sensorium vision`.
 #[derive(clap::Subcommand, Debug)]
-pub enum VisionCommand {
+pub(crate) enum VisionCommand {
     /// Name what pictures show, by EfficientNet-Lite0 on the 1,000 ImageNet classes.
     Classify {
         /// Pictures, or folders of them.
@@ -64,7 +64,7 @@ pub enum VisionCommand {
 const BATCH: usize = 32;
 
 /// Runs a verb on `device`. With `json`, what is printed is JSON.
-pub fn run(command: VisionCommand, device: &Device, json: bool) -> Result<()> {
+pub(crate) fn run(command: VisionCommand, device: &Device, json: bool) -> Result<()> {
     match command {
         VisionCommand::Classify { pictures, top, weights } => {
             classify(&expand(&pictures)?, top, &network(weights.as_deref(), device)?, device, json)

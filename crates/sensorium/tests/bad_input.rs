@@ -7,7 +7,8 @@ use assert_cmd::Command;
 
 /// Runs the command in `folder`; it must fail with one line that has every one of `words`.
 fn refused(folder: &Path, args: &[&str], words: &[&str]) {
-    let output = Command::cargo_bin("sensorium").unwrap().current_dir(folder).args(args).arg("--quiet").output().unwrap();
+    let output =
+        Command::cargo_bin("sensorium").unwrap().current_dir(folder).args(args).arg("--quiet").output().unwrap();
     let message = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{args:?}: {message}");
     assert_eq!(message.trim_end().lines().count(), 1, "{args:?} must say one line, not:\n{message}");
@@ -22,15 +23,18 @@ fn photo() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/samples/photos/chelsea.jpg")
 }
 
-/// A PNG with a header of 60,000 × 60,000 pixels and nothing behind it.
+/// A PNG with a header of 60,000 × 60,000 pixels and four bytes of data.
 fn huge_png() -> Vec<u8> {
     let mut header = b"IHDR".to_vec();
     header.extend(60_000u32.to_be_bytes());
     header.extend(60_000u32.to_be_bytes());
     header.extend([8, 2, 0, 0, 0]);
-    let mut png = b"\x89PNG\r\n\x1a\n\0\0\0\x0d".to_vec();
-    png.extend(&header);
-    png.extend(crc(&header).to_be_bytes());
+    let mut png = b"\x89PNG\r\n\x1a\n".to_vec();
+    for chunk in [header.as_slice(), b"IDAT\0\0\0\0"] {
+        png.extend((chunk.len() as u32 - 4).to_be_bytes());
+        png.extend(chunk);
+        png.extend(crc(chunk).to_be_bytes());
+    }
     png
 }
 
@@ -75,7 +79,7 @@ fn data_sets_that_break_a_rule_are_named() {
     fs::copy(photo(), dir.path().join("captionless/cat.jpg")).unwrap();
     fs::write(dir.path().join("columns/pairs.csv"), "file,caption\na.png,a cat\n").unwrap();
     for (folder, words) in [
-        ("empty", vec!["empty", "no pairs"]),
+        ("empty", vec!["empty", "no picture"]),
         ("columns", vec!["pairs.csv", "no column `image`"]),
         ("captionless", vec!["cat.jpg", "no caption"]),
         ("missing", vec!["missing", "no such folder"]),

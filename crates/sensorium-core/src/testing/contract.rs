@@ -129,7 +129,8 @@ impl ModuleVisitor for GradientsOf<'_> {
             return;
         }
         let path = self.path.join(".");
-        let gradient = value.grad(self.gradients).unwrap_or_else(|| panic!("{}: no gradient reaches {path}", self.what));
+        let gradient =
+            value.grad(self.gradients).unwrap_or_else(|| panic!("{}: no gradient reaches {path}", self.what));
         let gradient = values(gradient.into_data());
         assert!(gradient.iter().all(|g| g.is_finite()), "{}: the gradient of {path} is not finite", self.what);
         assert!(gradient.iter().any(|g| *g != 0.0), "{}: the gradient of {path} is zero everywhere", self.what);

@@ -57,11 +57,15 @@ pub fn load_into<M: Module>(module: M, tensors: &TensorMap, allow: Allow) -> Res
 }
 
 /// The module's parameters and running statistics in torch's names and layout. Their source is called `a module`.
+///
+/// # Panics
+/// If a parameter is quantised.
 pub fn tensors_of<M: Module>(module: &M) -> TensorMap {
     let mut tensors = TensorMap::new("a module");
     let mut visitor = Visit::new(Layout::Torch, |slot, data: &dyn Fn() -> TensorData| {
-        let tensor = if slot.turned { turn(&data()) } else { data() };
-        tensors.insert(slot.name, tensor);
+        let tensor = data();
+        assert!(NumberKind::of(tensor.dtype()).is_some(), "'{}' is quantised: dequantise it first", slot.path);
+        tensors.insert(slot.name, if slot.turned { turn(&tensor) } else { tensor });
     });
     module.visit(&mut visitor);
     tensors

@@ -17,56 +17,66 @@ pub(super) fn count(shape: &[usize]) -> Option<usize> {
     shape.iter().try_fold(1usize, |product, size| product.checked_mul(*size))
 }
 
-/// Copies a view's elements of `width` bytes each, in row-major order.
+/// Copies a view's elements of `width` bytes each (1, 2, 4 or 8), in row-major order.
 ///
 /// # Panics
 /// If the view reaches past the storage: check with [`end`] first.
 pub(super) fn gather(storage: &[u8], width: usize, offset: usize, shape: &[usize], strides: &[usize]) -> Vec<u8> {
-    let elements: usize = shape.iter().product();
-    if elements == 0 {
+    if shape.contains(&0) {
         return Vec::new();
     }
-    if is_row_major(shape, strides) {
-        return storage[offset * width..(offset + elements) * width].to_vec();
+    let storage = &storage[offset * width..];
+    let axes = essential(shape, strides);
+    match (axes.as_slice(), width) {
+        ([], _) => storage[..width].to_vec(),
+        ([(size, 1)], _) => storage[..size * width].to_vec(),
+        (_, 1) => gather_fixed::<1>(storage, &axes),
+        (_, 2) => gather_fixed::<2>(storage, &axes),
+        (_, 4) => gather_fixed::<4>(storage, &axes),
+        (_, 8) => gather_fixed::<8>(storage, &axes),
+        _ => unreachable!("a number of {width} bytes"),
     }
-    let (columns, column_stride) = (shape[shape.len() - 1], strides[strides.len() - 1]);
-    let (rows, row_strides) = (&shape[..shape.len() - 1], &strides[..strides.len() - 1]);
-    let mut out = Vec::with_capacity(elements * width);
-    let mut index = vec![0; rows.len()];
-    let mut start = offset;
-    loop {
-        for column in 0..columns {
-            let at = (start + column * column_stride) * width;
-            out.extend_from_slice(&storage[at..at + width]);
+}
+
+/// The sizes and strides that matter: axes of size 1 are left out, and axes that lie within each other back to back
+/// are one.
+fn essential(shape: &[usize], strides: &[usize]) -> Vec<(usize, usize)> {
+    let mut axes: Vec<(usize, usize)> = Vec::with_capacity(shape.len());
+    for (size, stride) in shape.iter().copied().zip(strides.iter().copied()).filter(|(size, _)| *size != 1) {
+        match axes.last_mut() {
+            Some(outer) if outer.1 == size * stride => *outer = (outer.0 * size, stride),
+            _ => axes.push((size, stride)),
         }
+    }
+    axes
+}
+
+fn gather_fixed<const WIDTH: usize>(storage: &[u8], axes: &[(usize, usize)]) -> Vec<u8> {
+    let (storage, _) = storage.as_chunks::<WIDTH>();
+    let ((columns, column_stride), rows) =
+        axes.split_last().map(|(last, rows)| (*last, rows)).expect("one axis or more");
+    let mut out = Vec::with_capacity(axes.iter().map(|(size, _)| size).product());
+    let mut index = vec![0; rows.len()];
+    let mut start = 0;
+    loop {
+        out.extend((0..columns).map(|column| storage[start + column * column_stride]));
         // Step the row index like an odometer, keeping `start` in step.
         let mut axis = rows.len();
         loop {
             if axis == 0 {
-                return out;
+                return out.into_flattened();
             }
             axis -= 1;
+            let (size, stride) = rows[axis];
             index[axis] += 1;
-            start += row_strides[axis];
-            if index[axis] < rows[axis] {
+            start += stride;
+            if index[axis] < size {
                 break;
             }
-            start -= index[axis] * row_strides[axis];
+            start -= size * stride;
             index[axis] = 0;
         }
     }
-}
-
-/// Whether the view's elements lie back to back in row-major order. The stride of an axis of size 1 does not matter.
-fn is_row_major(shape: &[usize], strides: &[usize]) -> bool {
-    let mut expected = 1;
-    for (size, stride) in shape.iter().zip(strides).rev() {
-        if *size != 1 && *stride != expected {
-            return false;
-        }
-        expected *= size;
-    }
-    true
 }
 
 #[cfg(test)]
@@ -90,6 +100,7 @@ mod tests {
         check(5, &[3], &[0], &[5, 5, 5]);
         check(0, &[2, 0], &[1, 1], &[]);
         check(4, &[1, 2], &[99, 1], &[4, 5]);
+        check(4, &[2, 1, 3, 2], &[12, 99, 2, 1], &[4, 5, 6, 7, 8, 9, 16, 17, 18, 19, 20, 21]);
     }
 
     #[test]

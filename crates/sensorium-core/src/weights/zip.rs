@@ -71,7 +71,6 @@ fn end_record(bytes: &[u8]) -> Option<usize> {
 }
 
 /// The entry listed at `at`: its name, where its content lies, and where the next one is listed.
-#[expect(clippy::type_complexity, reason = "used by one loop")]
 fn entry(bytes: &[u8], at: usize) -> Option<(String, Result<Range<usize>, String>, usize)> {
     has(bytes, at, DIRECTORY_ENTRY).then_some(())?;
     let (flags, method) = (u16_at(bytes, at + 8)?, u16_at(bytes, at + 10)?);

@@ -71,6 +71,6 @@ mod tests {
         let moves = [Move { from: 0, to: 1, offset: vec![0.0, 1.0] }];
         assert_eq!(best_scale(&pictures, &moves).unwrap(), 0.25);
         assert_eq!(found(&pictures, &moves, 0.5).unwrap().r1, 100.0);
-        assert_eq!(found(&pictures, &moves, 2.0).unwrap().r1, 0.0);
+        assert_eq!(found(&pictures, &moves, 3.0).unwrap().r1, 0.0);
     }
 }

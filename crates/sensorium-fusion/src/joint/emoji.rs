@@ -116,10 +116,13 @@ impl Emoji {
     }
 
     /// Pairs of items `(a, b)` where `b` is named as `a` but for the words `from`, which become `to`: `man farmer`
-    /// and `woman farmer`. A name that says `from` twice, or says `to` as well, has no single counterpart.
+    /// and `woman farmer`. A name that says `from` twice, or says `to` as well, has no single counterpart, nor has one of two skin tones.
     pub fn counterparts(&self, from: &str, to: &str) -> Vec<(usize, usize)> {
         let by_name: HashMap<&str, usize> = self.items.iter().enumerate().map(|(i, e)| (e.name.as_str(), i)).collect();
         let other = |item: &Item| {
+            if item.name.matches("skin tone").count() > 1 {
+                return None;
+            }
             let at = find_words(&item.name, from);
             let ([at], []) = (at.as_slice(), find_words(&item.name, to).as_slice()) else { return None };
             let named = format!("{}{to}{}", &item.name[..*at], &item.name[at + from.len()..]);
@@ -195,16 +198,16 @@ const CHILD: &str = "1F9D2";
 /// The person form of a code point that is a man or a woman by itself.
 fn person_form(point: &str) -> &str {
     match point {
-        "1F468" | "1F469" => PERSON, // man, woman
-        "1F466" | "1F467" => CHILD,  // boy, girl
-        "1F474" | "1F475" => "1F9D3", // old man, old woman: older person
-        "1F57A" => "1F483", // man dancing: woman dancing
-        "1F930" | "1FAC3" => "1FAC4", // pregnant woman, pregnant man: pregnant person
-        "1F934" | "1F478" => "1FAC5", // prince, princess: person with crown
-        "1F385" | "1F936" => "1F9D1-1F384", // Santa Claus, Mrs. Claus: Mx Claus
+        "1F468" | "1F469" => PERSON,                        // man, woman
+        "1F466" | "1F467" => CHILD,                         // boy, girl
+        "1F474" | "1F475" => "1F9D3",                       // old man, old woman: older person
+        "1F57A" => "1F483",                                 // man dancing: woman dancing
+        "1F930" | "1FAC3" => "1FAC4",                       // pregnant woman, pregnant man: pregnant person
+        "1F934" | "1F478" => "1FAC5",                       // prince, princess: person with crown
+        "1F385" | "1F936" => "1F9D1-1F384",                 // Santa Claus, Mrs. Claus: Mx Claus
         "1F46B" | "1F46C" | "1F46D" => "1F9D1-1F91D-1F9D1", // two holding hands
-        "1F491" => "1F9D1-2764-1F9D1", // couple with heart
-        "1F48F" => "1F9D1-2764-1F48B-1F9D1", // kiss
+        "1F491" => "1F9D1-2764-1F9D1",                      // couple with heart
+        "1F48F" => "1F9D1-2764-1F48B-1F9D1",                // kiss
         other => other,
     }
 }

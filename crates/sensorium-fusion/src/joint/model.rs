@@ -286,9 +286,8 @@ mod tests {
         let none = Tensor::<2, Bool>::from_data([[false, false], [false, false]], &device);
         for loss in [Loss::Vsepp { margin: 0.2 }, Loss::Vse0 { margin: 0.2 }, Loss::InfoNce, Loss::SigLip] {
             let objective = loss.init(&device);
-            let of = |texts: &Tensor<2>| {
-                objective.forward(apart.clone(), texts.clone(), none.clone()).into_scalar::<f32>()
-            };
+            let of =
+                |texts: &Tensor<2>| objective.forward(apart.clone(), texts.clone(), none.clone()).into_scalar::<f32>();
             assert!(of(&apart) < of(&swapped), "{loss:?}");
         }
     }

@@ -120,7 +120,10 @@ impl Pairs {
         }
         for pair in &items {
             if pair.captions.is_empty() {
-                return Err(Error::pairs(source, format!("{} has no caption; give each picture at least one", pair.id)));
+                return Err(Error::pairs(
+                    source,
+                    format!("{} has no caption; give each picture at least one", pair.id),
+                ));
             }
             if let Picture::File(file) = &pair.picture
                 && !file.is_file()
@@ -174,7 +177,10 @@ fn jsonl(path: &Path) -> Result<Vec<Pair>> {
         let line: Line = serde_json::from_str(line)
             .map_err(|e| CoreError::format(path, "list of pairs", format!("line {}: {e}", number + 1)))?;
         let captions = line.caption.into_iter().chain(line.captions).collect();
-        gathered.add(number + 1, Row { image: line.image, captions, tags: line.tags, group: line.group, split: line.split })?;
+        gathered.add(
+            number + 1,
+            Row { image: line.image, captions, tags: line.tags, group: line.group, split: line.split },
+        )?;
     }
     Ok(gathered.pairs)
 }
@@ -241,9 +247,10 @@ impl<'a> Gathered<'a> {
         }
         let split = match row.split.as_deref() {
             None => None,
-            Some(word) => Some(Split::parse(word).ok_or_else(|| {
-                bad(format!("split is '{word}'; write train, val or test, or leave it out"))
-            })?),
+            Some(word) => Some(
+                Split::parse(word)
+                    .ok_or_else(|| bad(format!("split is '{word}'; write train, val or test, or leave it out")))?,
+            ),
         };
         let next = self.pairs.len();
         let at = *self.position.entry(row.image.clone()).or_insert(next);
@@ -330,14 +337,7 @@ fn beside_texts(folder: &Path) -> Result<Vec<Pair>> {
             }
             let captions = non_empty(read_text(&text)?.lines().map(str::to_string).collect());
             let id = file.strip_prefix(folder).unwrap_or(&file).to_string_lossy().into_owned();
-            Ok(Pair {
-                picture: Picture::File(file),
-                captions,
-                tags: Vec::new(),
-                group: id.clone(),
-                split: None,
-                id,
-            })
+            Ok(Pair { picture: Picture::File(file), captions, tags: Vec::new(), group: id.clone(), split: None, id })
         })
         .collect()
 }
@@ -391,7 +391,12 @@ mod tests {
             "pairs.jsonl",
             "{\"image\":\"a.png\",\"captions\":[\"a cat\",\"it sits\"],\"tags\":[\"cat\"],\"group\":\"g\",\"split\":\"test\"}\n\n{\"image\":\"b.png\",\"caption\":\"a dog\"}\n",
         )]);
-        let rows = [["image", "caption", "tags", "group", "split"], ["a.png", "a cat", "cat", "g", "test"], ["a.png", "it sits", "cat", "g", "test"], ["b.png", "a dog", "", "", ""]];
+        let rows = [
+            ["image", "caption", "tags", "group", "split"],
+            ["a.png", "a cat", "cat", "g", "test"],
+            ["a.png", "it sits", "cat", "g", "test"],
+            ["b.png", "a dog", "", "", ""],
+        ];
         let csv = folder(&[("pairs.csv", &rows.map(|r| r.join(",")).join("\n"))]);
         let tsv = folder(&[("pairs.tsv", &rows.map(|r| r.join("\t")).join("\n"))]);
         let [jsonl, csv, tsv] = [jsonl, csv, tsv].map(|dir| {
@@ -444,7 +449,7 @@ mod tests {
             }
         }
         let empty = tempfile::tempdir().unwrap();
-        assert!(open(&empty).unwrap_err().to_string().contains("no pairs found"));
+        assert!(open(&empty).unwrap_err().to_string().contains("no picture"));
         assert!(Pairs::open("/no/such/folder").unwrap_err().to_string().contains("no such folder"));
         let latin = tempfile::tempdir().unwrap();
         std::fs::write(latin.path().join("pairs.csv"), b"image,caption\na.png,caf\xe9").unwrap();

@@ -25,7 +25,7 @@ use crate::Result;
 /// How often a tag must occur among the base emoji to be asked for.
 const MIN_TAG_USES: usize = 10;
 /// The weight of the nearest drawing's name beside the space's own score.
-pub const NEAREST_WEIGHT: f32 = 2.0;
+pub const NEAREST_WEIGHT: f32 = 1.0;
 
 /// The questions, independent of any space.
 pub struct Protocol {
@@ -254,7 +254,8 @@ impl Protocol {
             }
         }
         let without = |change: &Change| {
-            let moves = asked(change, &fold.test).map(|(from, to, _)| Move { from, to, offset: vec![0.0; google.width] });
+            let moves =
+                asked(change, &fold.test).map(|(from, to, _)| Move { from, to, offset: vec![0.0; google.width] });
             arithmetic::found(google, &moves.collect::<Vec<_>>(), 0.0)
         };
         Ok(NearestAnswers {

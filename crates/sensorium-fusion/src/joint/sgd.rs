@@ -2,11 +2,11 @@
 
 use std::collections::HashMap;
 
-use burn::module::Module;
-use burn::lr_scheduler::module_lr_scheduler::ModuleLrScheduler;
 use burn::lr_scheduler::composed::ComposedLrSchedulerConfig;
 use burn::lr_scheduler::cosine::CosineAnnealingLrSchedulerConfig;
 use burn::lr_scheduler::linear::LinearLrSchedulerConfig;
+use burn::lr_scheduler::module_lr_scheduler::ModuleLrScheduler;
+use burn::module::Module;
 use burn::optim::AdamWConfig;
 use burn::tensor::{Bool, Device, Tensor, TensorData};
 use rand_chacha::ChaCha8Rng;
@@ -77,7 +77,9 @@ impl SgdSettings {
             }
         }
         if self.batch < 2 {
-            return Err(CoreError::config("batch", self.batch, "must be at least 2: other pairs are the negatives").into());
+            return Err(
+                CoreError::config("batch", self.batch, "must be at least 2: other pairs are the negatives").into()
+            );
         }
         if !(self.learning_rate.is_finite() && self.learning_rate > 0.0) {
             return Err(CoreError::config("lr", self.learning_rate, "must be positive; 0.001 is usual").into());
@@ -119,7 +121,7 @@ impl SgdSettings {
         let model = Learner { towers: config.init(&learning), objective: self.loss.init(&learning) };
         let class = Class::new(self, lesson, val, &text_map, &standard, device);
         let steps = class.examples.len().div_ceil(self.batch) * self.epochs;
-        let optimizer = AdamWConfig::new().with_weight_decay(WEIGHT_DECAY).build();
+        let optimizer = AdamWConfig::new().with_epsilon(1e-8).with_weight_decay(WEIGHT_DECAY).build();
         let mut trainer = Trainer::new(optimizer, self.schedule(steps)?, self.epochs)
             .with_seed(self.seed)
             .with_select(Select::highest("rsum"))

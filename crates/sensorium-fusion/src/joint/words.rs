@@ -118,10 +118,12 @@ impl TextMap {
     /// `φ` of each text, `[texts, width]`: rows of length 1, but zero for a text without a known word.
     pub fn forward<Text: AsRef<str>>(&self, texts: &[Text]) -> Matrix {
         let words: Vec<Vec<String>> = texts.iter().map(|text| words_of(text.as_ref())).collect();
-        let strangers: HashSet<&str> = words.iter().flatten().map(String::as_str).filter(|w| self.number(w).is_none()).collect();
+        let strangers: HashSet<&str> =
+            words.iter().flatten().map(String::as_str).filter(|w| self.number(w).is_none()).collect();
         let mut strangers: Vec<&str> = strangers.into_iter().collect();
         strangers.sort_unstable();
-        let features: HashMap<&str, Vec<f32>> = strangers.iter().copied().zip(self.semantic_features(&strangers)).collect();
+        let features: HashMap<&str, Vec<f32>> =
+            strangers.iter().copied().zip(self.semantic_features(&strangers)).collect();
         let values = words.par_iter().flat_map_iter(|words| self.sum(words, &features)).collect();
         Matrix { values, width: self.width() }
     }

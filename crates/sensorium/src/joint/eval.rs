@@ -115,8 +115,6 @@ pub(crate) struct Line {
     pub(crate) question: &'static str,
     /// The measure.
     pub(crate) measure: &'static str,
-    /// Whether less is better: ranks.
-    pub(crate) lower_is_better: bool,
     /// Each method's mean, in the table's order.
     pub(crate) methods: Vec<Mean>,
     /// What is found without learning, and how.
@@ -131,17 +129,10 @@ pub(crate) fn rows(subject: &Subject, table: &Table) -> Vec<Line> {
     let base = subject.protocol.set().items.iter().filter(|item| item.base).count() as f64;
     let all = subject.protocol.set().items.len() as f64;
     type Of = fn(&Answers) -> f64;
-    let over = |of: Of| -> Vec<Mean> {
-        table.methods.iter().map(|method| Mean::of(method.folds.iter().map(of))).collect()
-    };
-    let line = |question, measure, of: Of, baseline, chance| Line {
-        question,
-        measure,
-        lower_is_better: measure == "MedR",
-        methods: over(of),
-        baseline,
-        chance,
-    };
+    let over =
+        |of: Of| -> Vec<Mean> { table.methods.iter().map(|method| Mean::of(method.folds.iter().map(of))).collect() };
+    let line =
+        |question, measure, of: Of, baseline, chance| Line { question, measure, methods: over(of), baseline, chance };
     let near = |of: fn(&sensorium_fusion::joint::protocol::NearestAnswers) -> f64| {
         Some(("nearest neighbour", Mean::of(table.nearest.iter().map(of))))
     };

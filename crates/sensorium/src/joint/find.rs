@@ -86,7 +86,11 @@ impl joint::Index {
         };
         let mut out = std::io::stdout().lock();
         if global.json {
-            writeln!(out, "{}", json!({"pictures": rows, "new": left.len(), "dim": info.dim, "hnsw_recall_at_10": recall}))?;
+            writeln!(
+                out,
+                "{}",
+                json!({"pictures": rows, "new": left.len(), "dim": info.dim, "hnsw_recall_at_10": recall})
+            )?;
         } else {
             writeln!(out, "{rows} pictures in {}, {} of them new", self.out.display(), left.len())?;
             if let Some(recall) = recall {

@@ -5,6 +5,7 @@ use std::path::Path;
 use anyhow::ensure;
 use burn::tensor::Device;
 use sensorium_core::train::{Progress, RunFolder};
+use sensorium_fusion::joint::evaluate::evaluate;
 use sensorium_fusion::joint::features::Features;
 use sensorium_fusion::joint::fit::{Lesson, RidgeSettings, choose_scale};
 use sensorium_fusion::joint::folds::Method;
@@ -13,7 +14,6 @@ use sensorium_fusion::joint::pairs::{Pairs, Split};
 use sensorium_fusion::joint::sgd::SgdSettings;
 use sensorium_fusion::joint::space::{Origin, Space};
 use sensorium_fusion::joint::split;
-use sensorium_fusion::joint::evaluate::evaluate;
 use serde_json::json;
 
 use super::{LossKind, Solver, TextKind, Train};
@@ -69,7 +69,11 @@ impl Train {
         let r = &found.retrieval;
         println!(
             "on {} validation pairs: words to pictures R@1 {:.1}, R@10 {:.1}; pictures to words R@1 {:.1}, R@10 {:.1}",
-            val.len(), r.t2i.r1, r.t2i.r10, r.i2t.r1, r.i2t.r10
+            val.len(),
+            r.t2i.r1,
+            r.t2i.r10,
+            r.i2t.r1,
+            r.i2t.r10
         );
         Ok(())
     }

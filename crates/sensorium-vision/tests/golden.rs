@@ -191,7 +191,7 @@ fn part_of(part: &str, features: impl Fn(Tensor<4>, &[&str]) -> Vec<Tensor<4>>, 
     if let Some(layer) = part.strip_suffix("_mean") {
         numbers(map(layer, input.clone()).mean_dims(&[2, 3]))
     } else if let Some(layer) = part.strip_suffix("_first") {
-        numbers(map(layer, input.clone().slice([0..1])))
+        numbers(map(layer, input.clone().slice_dim(0, 0..1)))
     } else {
         numbers(map(part, input.clone()))
     }

@@ -80,7 +80,7 @@ impl TextMap {
         let centre: Vec<f32> = (0..Glove::DIM).map(mean).collect();
         let centred = |v: &Vec<f32>| v.iter().zip(&centre).map(|(v, c)| v - c).collect::<Vec<f32>>();
         let spread = vectors.iter().map(|v| dot(&centred(v), &centred(v))).sum::<f32>() / vectors.len() as f32;
-        let landmarks = || vectors.iter().take(MAX_LANDMARKS).map(|v| unit(&centred(v))).collect::<Vec<_>>();
+        let landmarks = || vectors.iter().take(MAX_LANDMARKS).map(|v| unit(centred(v))).collect::<Vec<_>>();
         let kernel = match semantics {
             Semantics::Glove => None,
             Semantics::Kernel => Some(WordKernel::new(&landmarks())),
@@ -168,7 +168,7 @@ impl TextMap {
         let Some(kernel) = &self.kernel else {
             return vectors.into_iter().map(Option::unwrap_or_default).collect();
         };
-        let present: Vec<Vec<f32>> = vectors.iter().flatten().map(|v| unit(v)).collect();
+        let present: Vec<Vec<f32>> = vectors.iter().flatten().map(unit).collect();
         let mut features = kernel.features(&present).into_iter();
         let mut next = |vector: Option<Vec<f32>>| vector.and_then(|_| features.next()).unwrap_or_default();
         vectors.into_iter().map(&mut next).collect()

@@ -14,7 +14,7 @@
 use std::collections::HashMap;
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
-use burn::tensor::{Bool, DType, Int, Shape, Tensor, TensorData};
+use burn::tensor::{Bool, DType, Float, Int, Shape, Tensor, TensorData};
 
 use super::tensor_map::NumberKind;
 use super::{TensorMap, shown, strided};
@@ -43,17 +43,18 @@ impl Allow<'_> {
 /// # Errors
 /// [`Error::Weights`] if names, shapes or kinds of number do not fit, listing all that differ. Nothing is loaded then.
 pub fn load_into<M: Module>(module: M, tensors: &TensorMap, allow: Allow) -> Result<M> {
+    let fail = |reason| Error::Weights { path: tensors.source().to_path_buf(), reason };
     let slots = slots(&module, Layout::Torch);
     let offered = tensors.iter().map(|(name, tensor)| (name, tensor.shape(), tensor.dtype()));
     let counters = |name: &str| name.ends_with("num_batches_tracked") || (allow.unused)(name);
-    check(&slots, offered, Allow { unused: &counters, ..allow })
-        .map_err(|reason| Error::Weights { path: tensors.source().to_path_buf(), reason })?;
-    let found = slots.into_iter().filter_map(|slot| {
-        let tensor = tensors.get(&slot.name)?;
-        let tensor = if slot.turned { turn(tensor) } else { tensor.clone() };
-        Some((slot.path, Loaded { tensor, id: None }))
-    });
-    Ok(fill(module, found.collect()))
+    check(&slots, offered, Allow { unused: &counters, ..allow }).map_err(fail)?;
+    let mut loaded = HashMap::new();
+    for slot in slots {
+        let Some(tensor) = tensors.get(&slot.name) else { continue };
+        let tensor = slot.convert(tensor.clone()).map_err(fail)?;
+        loaded.insert(slot.path, Loaded { tensor, id: None });
+    }
+    Ok(fill(module, loaded))
 }
 
 /// The module's parameters and running statistics in torch's names and layout. Their source is called `a module`.
@@ -82,14 +83,38 @@ pub(super) enum Layout {
 #[derive(Debug)]
 pub(super) struct Slot {
     /// Where the parameter is in the module.
-    path: String,
+    pub(super) path: String,
     /// Its name in the file.
-    name: String,
+    pub(super) name: String,
     /// Its shape in the file.
     shape: Vec<usize>,
-    kind: NumberKind,
+    /// Its number format in the module.
+    dtype: DType,
     /// Whether the file has the transpose of what burn loads and saves.
     turned: bool,
+}
+
+impl Slot {
+    /// The file's tensor as burn loads it. Its shape and kind have been [checked](check).
+    pub(super) fn convert(&self, tensor: TensorData) -> Result<TensorData, String> {
+        let tensor = if self.turned { turn(&tensor) } else { tensor };
+        if NumberKind::of(self.dtype) == Some(NumberKind::Int) && tensor.dtype() != self.dtype {
+            let range = int_range(self.dtype);
+            if let Some(value) = tensor.iter::<f64>().find(|value| !range.contains(value)) {
+                return Err(format!("{} holds {value}, the module's {:?} numbers end before", self.name, self.dtype));
+            }
+        }
+        Ok(tensor.convert_dtype(self.dtype))
+    }
+}
+
+/// The numbers that an integer format can hold.
+fn int_range(dtype: DType) -> std::ops::Range<f64> {
+    let bits = 8 * dtype.size() as i32;
+    match dtype {
+        DType::U64 | DType::U32 | DType::U16 | DType::U8 => 0.0..2f64.powi(bits),
+        _ => -2f64.powi(bits - 1)..2f64.powi(bits - 1),
+    }
 }
 
 /// The places of all of a module's parameters, in its order. Initialises none.
@@ -99,13 +124,13 @@ pub(super) fn slots<M: Module>(module: &M, layout: Layout) -> Vec<Slot> {
     slots
 }
 
-/// A tensor to be loaded, in burn's layout, and the identity that an optimiser knows the parameter by.
+/// A tensor to be loaded, [converted](Slot::convert), and the identity that an optimiser knows the parameter by.
 pub(super) struct Loaded {
     pub(super) tensor: TensorData,
     pub(super) id: Option<ParamId>,
 }
 
-/// The module with the parameters at the given paths replaced. Shapes and kinds have been [checked](check).
+/// The module with the parameters at the given paths replaced.
 pub(super) fn fill<M: Module>(module: M, tensors: HashMap<String, Loaded>) -> M {
     module.map(&mut Fill { path: Vec::new(), tensors })
 }
@@ -128,8 +153,8 @@ pub(super) fn check<'t>(
                 let (name, file, module) = (&slot.name, shape.as_slice(), &slot.shape);
                 differing.push(format!("{name} is {file:?} in the file and {module:?} in the module"));
             }
-            Some((_, dtype)) if NumberKind::of(*dtype) != Some(slot.kind) => {
-                differing.push(format!("{} holds {dtype:?} numbers, the module needs {:?}", slot.name, slot.kind));
+            Some((_, dtype)) if NumberKind::of(*dtype) != NumberKind::of(slot.dtype) => {
+                differing.push(format!("{} holds {dtype:?} numbers, the module {:?}", slot.name, slot.dtype));
             }
             Some(_) => {}
         }
@@ -170,15 +195,9 @@ impl<F: FnMut(Slot, &dyn Fn() -> TensorData)> Visit<F> {
         Self { layout, each, path: Vec::new(), containers: Vec::new() }
     }
 
-    fn visit(
-        &mut self,
-        shape: Shape,
-        kind: NumberKind,
-        turns_itself: impl Fn() -> bool,
-        data: &dyn Fn() -> TensorData,
-    ) {
+    fn visit(&mut self, shape: Shape, dtype: DType, turns_itself: impl Fn() -> bool, data: &dyn Fn() -> TensorData) {
         let path = self.path.join(".");
-        let mut slot = Slot { name: path.clone(), path, shape: shape.to_vec(), kind, turned: false };
+        let mut slot = Slot { name: path.clone(), path, shape: shape.to_vec(), dtype, turned: false };
         if let (Layout::Torch, Some((field, parents))) = (self.layout, self.path.split_last()) {
             let container = self.containers.iter().rfind(|c| c.starts_with("Struct:") || c.starts_with("Enum:"));
             let container = container.map_or("", String::as_str);
@@ -206,11 +225,19 @@ fn torch_name<'a>(container: &str, field: &'a str) -> &'a str {
     }
 }
 
-/// A parameter's shape in a record. Before it is initialised that is the shape it was declared with; afterwards its
-/// save mapper may turn it.
-macro_rules! record_shape {
-    ($param:expr) => {
-        if $param.is_initialized() { $param.transform_for_save().shape() } else { $param.lazy_shape() }
+/// Visits a parameter of one kind. Before it is initialised, its shape in a record is the one it was declared with and
+/// its number format will be the device's; afterwards its save mapper may turn it.
+macro_rules! visit_kind {
+    ($method:ident, $kind:ty, $format:ident, $turns_itself:expr) => {
+        fn $method<const D: usize>(&mut self, param: &Param<Tensor<D, $kind>>) {
+            let (shape, dtype) = if param.is_initialized() {
+                (param.transform_for_save().shape(), param.base().dtype())
+            } else {
+                (param.lazy_shape(), param.lazy_device().settings().$format.into())
+            };
+            let value = || param.transform_for_save().val().into_data();
+            self.visit(shape, dtype, || $turns_itself(param), &value);
+        }
     };
 }
 
@@ -233,19 +260,9 @@ impl<F: FnMut(Slot, &dyn Fn() -> TensorData)> ModuleVisitor for Visit<F> {
         self.containers.pop();
     }
 
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        self.visit(record_shape!(param), NumberKind::Float, || turns_itself(param), &|| {
-            param.transform_for_save().val().into_data()
-        });
-    }
-
-    fn visit_int<const D: usize>(&mut self, param: &Param<Tensor<D, Int>>) {
-        self.visit(record_shape!(param), NumberKind::Int, || false, &|| param.transform_for_save().val().into_data());
-    }
-
-    fn visit_bool<const D: usize>(&mut self, param: &Param<Tensor<D, Bool>>) {
-        self.visit(record_shape!(param), NumberKind::Bool, || false, &|| param.transform_for_save().val().into_data());
-    }
+    visit_kind!(visit_float, Float, float_dtype, turns_itself);
+    visit_kind!(visit_int, Int, int_dtype, |_| false);
+    visit_kind!(visit_bool, Bool, bool_dtype, |_| false);
 }
 
 /// Replaces parameters by path.
@@ -254,14 +271,13 @@ struct Fill {
     tensors: HashMap<String, Loaded>,
 }
 
-/// One kind of tensor: the parameter takes the tensor in its own number format, or in the device's if it has none yet.
+/// The same for each kind of tensor.
 macro_rules! fill_kind {
-    ($method:ident, $kind:ty, $default:ident) => {
+    ($method:ident, $kind:ty) => {
         fn $method<const D: usize>(&mut self, param: Param<Tensor<D, $kind>>) -> Param<Tensor<D, $kind>> {
             let Some(Loaded { tensor, id }) = self.tensors.remove(&self.path.join(".")) else { return param };
-            let device = param.lazy_device();
-            let dtype = if param.is_initialized() { param.base().dtype() } else { device.settings().$default.into() };
-            let tensor = Tensor::from_data(tensor.convert_dtype(dtype), (&device, dtype));
+            let dtype = tensor.dtype();
+            let tensor = Tensor::from_data(tensor, (&param.lazy_device(), dtype));
             let id = id.unwrap_or(param.id);
             param.transform_for_load(tensor, id)
         }
@@ -277,9 +293,9 @@ impl ModuleMapper for Fill {
         self.path.pop();
     }
 
-    fill_kind!(map_float, burn::tensor::Float, float_dtype);
-    fill_kind!(map_int, Int, int_dtype);
-    fill_kind!(map_bool, Bool, bool_dtype);
+    fill_kind!(map_float, Float);
+    fill_kind!(map_int, Int);
+    fill_kind!(map_bool, Bool);
 }
 
 #[cfg(test)]
@@ -437,6 +453,15 @@ mod tests {
         let linear = load_into(LinearConfig::new(2, 1).init(&flex()), &tensors, Allow::NOTHING).unwrap();
         assert_eq!(linear.weight.to_data(), TensorData::from([[1.5f32], [-2.0]]));
         assert_eq!(linear.bias.unwrap().to_data(), TensorData::from([0.25f32]));
+    }
+
+    #[test]
+    fn an_integer_that_does_not_fit_is_an_error() {
+        let mut tensors = torch_tensors(3);
+        tensors.insert("steps", TensorData::from([1u64, u64::MAX]));
+        let error =
+            load_into(Net::init(LinearLayout::Row, 3, &flex()), &tensors, Allow::NOTHING).unwrap_err().to_string();
+        assert!(error.contains("steps holds 18446744073709552000, the module's I"), "{error}");
     }
 
     #[test]

@@ -1,11 +1,12 @@
 //! Modules in burn's record format (burnpack, `.bpk`).
 
+use std::collections::HashMap;
 use std::path::Path;
 
 use burn::module::{Module, ParamId};
 use burn_pack::{Bytes, Reader};
 
-use super::module::{Allow, Layout, Loaded, check, fill, slots};
+use super::module::{Allow, Layout, Loaded, Slot, check, fill, slots};
 use super::tensor_map::from_file_bytes;
 use super::{read_file, shown};
 use crate::{Error, Result, files};
@@ -35,14 +36,18 @@ pub fn load_module<M: Module>(path: impl AsRef<Path>, module: M) -> Result<M> {
     let reader = Reader::from_bytes(Bytes::from_bytes_vec(read_file(path)?)).map_err(|e| fail(e.to_string()))?;
     let tensors = reader.into_tensors().map_err(|e| fail(e.to_string()))?;
     let offered = tensors.iter().map(|tensor| (tensor.name.as_str(), &tensor.shape, tensor.dtype));
-    check(&slots(&module, Layout::Burn), offered, Allow::NOTHING)
-        .map_err(|reason| Error::Weights { path: path.to_path_buf(), reason })?;
-    let mut loaded = std::collections::HashMap::new();
+    let misfit = |reason| Error::Weights { path: path.to_path_buf(), reason };
+    let slots = slots(&module, Layout::Burn);
+    check(&slots, offered, Allow::NOTHING).map_err(misfit)?;
+    let mut slots: HashMap<String, Slot> = slots.into_iter().map(|slot| (slot.name.clone(), slot)).collect();
+    let mut loaded = HashMap::new();
     for tensor in tensors {
         let (name, dtype, shape, id, bytes) = tensor.into_parts().map_err(|e| fail(e.to_string()))?;
+        let Some(slot) = slots.remove(&name) else { continue };
         let tensor = from_file_bytes(bytes.to_vec(), shape.as_slice(), dtype)
             .map_err(|reason| fail(format!("'{name}': {reason}")))?;
-        loaded.insert(name, Loaded { tensor, id: id.map(ParamId::from) });
+        let tensor = slot.convert(tensor).map_err(misfit)?;
+        loaded.insert(slot.path, Loaded { tensor, id: id.map(ParamId::from) });
     }
     Ok(fill(module, loaded))
 }

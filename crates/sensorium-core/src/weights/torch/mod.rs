@@ -17,12 +17,11 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::TensorData;
 
-pub use self::value::Value;
-
 use super::pickle::{self, Graph, Object};
 use super::tensor_map::from_file_bytes;
 use super::{TensorMap, read_file, shown, strided, zip};
 use crate::{Error, Result};
+pub use value::Value;
 use value::View;
 
 const FORMAT: &str = "file of torch.save";

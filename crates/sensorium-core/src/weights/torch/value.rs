@@ -121,7 +121,7 @@ impl<'a> Value<'a> {
     /// The tensor or parameter that it is.
     ///
     /// # Errors
-    /// [`Error::Format`] if it is none, or its storage is missing, too short, or of a kind that burn has no place for.
+    /// [`Error::Format`](crate::Error::Format) if it is none, or its storage is missing, too short, or of a kind that burn has no place for.
     pub fn tensor(&self) -> Result<TensorData> {
         self.view()
             .and_then(|view| {
@@ -166,7 +166,7 @@ impl<'a> Value<'a> {
     /// first step). The order is that of the parameter groups, as in the optimiser's `state_dict`.
     ///
     /// # Errors
-    /// [`Error::Format`] if it is no optimiser.
+    /// [`Error::Format`](crate::Error::Format) if it is no optimiser.
     pub fn optimizer_states(&self) -> Result<Vec<Option<Self>>> {
         let states = self.numbered_states(&mut self.file.budget());
         let states =

@@ -44,7 +44,6 @@ pub(super) fn recognises(bytes: &[u8]) -> bool {
 /// let decoder = file.root().get("decoder").expect("a decoder").tensors()?;
 /// # Ok::<(), sensorium_core::Error>(())
 /// ```
-#[derive(Debug)]
 pub struct TorchFile {
     path: PathBuf,
     bytes: Vec<u8>,
@@ -52,6 +51,12 @@ pub struct TorchFile {
     /// Where each storage's bytes lie, by its key.
     storages: HashMap<String, Range<usize>>,
     big_endian: bool,
+}
+
+impl std::fmt::Debug for TorchFile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TorchFile").field("path", &self.path).field("bytes", &self.bytes.len()).finish_non_exhaustive()
+    }
 }
 
 impl TorchFile {

@@ -121,7 +121,8 @@ impl<'a> Value<'a> {
     /// The tensor or parameter that it is.
     ///
     /// # Errors
-    /// [`Error::Format`](crate::Error::Format) if it is none, or its storage is missing, too short, or of a kind that burn has no place for.
+    /// [`Error::Format`](crate::Error::Format) if it is none, or its storage is missing, too short, or of a kind that
+    /// burn has no place for.
     pub fn tensor(&self) -> Result<TensorData> {
         self.view()
             .and_then(|view| {

@@ -28,8 +28,8 @@ pub fn save_module<M: Module>(path: impl AsRef<Path>, module: &M) -> Result<()> 
 /// its number format. Parameters get the identities they had, so that an optimiser's state finds them.
 ///
 /// # Errors
-/// [`Error::Io`] if the file cannot be read, [`Error::Format`] if it is no record or cut short, [`Error::Weights`] if it
-/// is a record of another module, naming the parameters that differ. Nothing is loaded then.
+/// [`Error::Io`] if the file cannot be read, [`Error::Format`] if it is no record or cut short, [`Error::Weights`] if
+/// it is a record of another module, naming the parameters that differ. Nothing is loaded then.
 pub fn load_module<M: Module>(path: impl AsRef<Path>, module: M) -> Result<M> {
     let path = path.as_ref();
     let fail = |reason: String| Error::format(path, FORMAT, shown(&reason));

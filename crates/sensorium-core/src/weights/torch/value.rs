@@ -252,7 +252,8 @@ impl<'a> Value<'a> {
         let end = strided::end(start, &shape, &strides);
         if end.is_none_or(|end| end > elements) {
             return Err(format!(
-                "shape {shape:?}, strides {strides:?} and offset {offset} reach past the {elements} elements of its storage {}",
+                "shape {shape:?}, strides {strides:?} and offset {offset} reach past the {elements} elements of its \
+                 storage {}",
                 shown(storage.key)
             ));
         }

@@ -24,11 +24,17 @@ pub(crate) fn add_steps(steps: &mut Steps, filters: &[String]) -> Result<()> {
     }
     let paths = paths()?;
     let mut tests = cargo(["nextest", "run", "--workspace", "--no-fail-fast"]);
-    steps.command("tests", tests.args(BACKENDS).args(filters).envs(paths));
+    steps.command("tests", tests.args(BACKENDS).args(filters).envs(paths).env("PROPTEST_RNG_SEED", &seed()));
     if filters.is_empty() {
         steps.command("documentation examples", cargo(["test", "--doc", "--workspace"]).args(BACKENDS));
     }
     Ok(())
+}
+
+/// The seed of the property tests: the same cases in every run, unless the caller asks for others. A plain
+/// `cargo nextest run` draws new ones each time.
+fn seed() -> String {
+    std::env::var("PROPTEST_RNG_SEED").unwrap_or_else(|_| "0".into())
 }
 
 /// The variables of [`PATHS`] that are set, absolute.

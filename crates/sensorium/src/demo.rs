@@ -1,5 +1,6 @@
 //! `sensorium demo`: the main job in one go, and a page that shows it.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -7,6 +8,7 @@ use clap::Args;
 use rand::SeedableRng;
 use rand::seq::IndexedRandom;
 use rand_chacha::ChaCha8Rng;
+use sensorium_core::draw::Drawing;
 use sensorium_core::draw::chart::{LineChart, Point, Scatter};
 use sensorium_core::draw::map::Tsne;
 use sensorium_core::draw::report::{Cell, Column, KeyNumber, Pair, Report, Section, Table};
@@ -86,8 +88,9 @@ impl Demo {
         let show = Show::new(&subject, &fold, &spaces[0], self.seed);
         spaces[0].save(&self.out.join("space"))?;
         let lines = eval::rows(&subject, &results);
-        let page = show.page(&lines, &results, &fitted.history, start)?;
-        show.save(&self.out, &page, &fitted.history)?;
+        let drawn = show.draw(&fitted.history)?;
+        show.page(&drawn, &lines, &results, start)?.save(self.out.join("report.html"))?;
+        drawn.save(&self.out)?;
         let seconds = start.elapsed().as_secs_f64();
         let metrics = json!({
             "seed": self.seed, "seconds": seconds, "train_pairs": fold.train.len(),
@@ -96,10 +99,8 @@ impl Demo {
         write_atomic(self.out.join("metrics.json"), serde_json::to_string_pretty(&metrics)?.as_bytes())?;
         let mut out = std::io::stdout().lock();
         if global.json {
-            use std::io::Write;
             writeln!(out, "{metrics}")?;
         } else {
-            use std::io::Write;
             eval::print_table(&mut out, &lines)?;
             writeln!(out, "\n{seconds:.0} s. Open {}", self.out.join("report.html").display())?;
         }
@@ -218,7 +219,7 @@ impl<'a> Show<'a> {
     }
 
     /// Held-out drawings on a plane, near where they are near in the space.
-    fn map(&self) -> anyhow::Result<sensorium_core::draw::Drawing> {
+    fn map(&self) -> anyhow::Result<Drawing> {
         let rows = self.google.select(&self.held_out);
         let places = Tsne { seed: self.seed, ..Tsne::default() }.fit(&rows.values, rows.width)?;
         let mut points = Vec::new();
@@ -233,10 +234,10 @@ impl<'a> Show<'a> {
             .draw())
     }
 
-    fn page(&self, lines: &[Question], results: &Results, history: &[Epoch], start: Instant) -> anyhow::Result<Report> {
+    fn page(&self, drawn: &Drawn, lines: &[Question], results: &Results, start: Instant) -> anyhow::Result<Report> {
         let answers = &results.methods[0].folds[0];
         let percent = |v: f64| format!("{v:.0} %");
-        let [loss, recall] = curves(history);
+        let Drawn { words_to_pictures, pictures_to_words, tags, map, loss, recall } = drawn;
         let learned = format!(
             "A frozen EfficientNet-Lite0 turns each of {} drawings in Google's style into {} numbers; a text becomes a \
              weighted sum over its words of what GloVe knows of them. Ridge regression with a Gaussian kernel then fits \
@@ -267,40 +268,61 @@ impl<'a> Show<'a> {
             .key_number(KeyNumber::new(percent(answers.gender.found.r1), "of \"− man + woman\" land on the counterpart first of 3,780")
                 .note(format!("without arithmetic {:.0} %", answers.gender.without.r1)))
             .section(Section::new("What was learned").paragraph(&learned))
-            .section(Section::new("Words find pictures").gallery("", &self.words_to_pictures()?))
-            .section(Section::new("Pictures find words").gallery("", &self.pictures_to_words()?))
-            .section(Section::new("Tags").gallery("", &self.tags()?))
+            .section(Section::new("Words find pictures").gallery("", words_to_pictures))
+            .section(Section::new("Pictures find words").gallery("", pictures_to_words))
+            .section(Section::new("Tags").gallery("", tags))
             .section(Section::new("Arithmetic").paragraph(
                 "The drawing's vector, minus one word's, plus another's; the nearest of all 3,781 drawings but itself.")
                 .before_after(&self.arithmetic(results)?))
-            .section(Section::new("The space").figure(&self.map()?, ""))
+            .section(Section::new("The space").figure(map, ""))
             .section(Section::new("Gradient descent beside it").paragraph(
                 "The same task by a contrastive loss (InfoNCE) on two linear towers, watched on a validation part of \
                  the training concepts.")
-                .figures([(&loss, ""), (&recall, "")]))
+                .figures([(loss, ""), (recall, "")]))
             .section(Section::new("All numbers").paragraph(numbers).table(&table(lines, results)))
             .footer("Drawings: Noto Emoji by Google (Apache-2.0); Twemoji, © Twitter and contributors (CC-BY-4.0). Names: Unicode CLDR."))
     }
 
-    fn save(&self, out: &Path, page: &Report, history: &[Epoch]) -> anyhow::Result<()> {
-        page.save(out.join("report.html"))?;
-        self.map()?.save(out.join("map.png"))?;
+    fn draw(&self, history: &[Epoch]) -> anyhow::Result<Drawn> {
         let [loss, recall] = curves(history);
-        loss.save(out.join("loss.png"))?;
-        recall.save(out.join("recall.png"))?;
+        Ok(Drawn {
+            words_to_pictures: self.words_to_pictures()?,
+            pictures_to_words: self.pictures_to_words()?,
+            tags: self.tags()?,
+            map: self.map()?,
+            loss,
+            recall,
+        })
+    }
+}
+
+/// What stands both in the report and in files of its own.
+struct Drawn {
+    words_to_pictures: Vec<Row>,
+    pictures_to_words: Vec<Row>,
+    tags: Vec<Row>,
+    map: Drawing,
+    loss: Drawing,
+    recall: Drawing,
+}
+
+impl Drawn {
+    fn save(self, out: &Path) -> anyhow::Result<()> {
+        for (name, drawing) in [("map.png", self.map), ("loss.png", self.loss), ("recall.png", self.recall)] {
+            drawing.save(out.join(name))?;
+        }
         for (name, title, rows) in [
-            ("words-to-pictures.png", "Words find pictures", self.words_to_pictures()?),
-            ("pictures-to-words.png", "Pictures find words", self.pictures_to_words()?),
-            ("tags.png", "Tags", self.tags()?),
+            ("words-to-pictures.png", "Words find pictures", self.words_to_pictures),
+            ("pictures-to-words.png", "Pictures find words", self.pictures_to_words),
+            ("tags.png", "Tags", self.tags),
         ] {
-            let sheet = rows.into_iter().fold(Sheet::new(title), Sheet::row);
-            sheet.draw().save(out.join(name))?;
+            rows.into_iter().fold(Sheet::new(title), Sheet::row).draw().save(out.join(name))?;
         }
         Ok(())
     }
 }
 
-fn curves(history: &[Epoch]) -> [sensorium_core::draw::Drawing; 2] {
+fn curves(history: &[Epoch]) -> [Drawing; 2] {
     let series = |split: EpochSplit, metric: &str| -> Vec<[f32; 2]> {
         let rows = history.iter().filter(|row| row.split == split);
         rows.filter_map(|row| Some([row.epoch as f32, *row.metrics.get(metric)? as f32])).collect()

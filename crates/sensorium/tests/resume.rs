@@ -50,6 +50,10 @@ fn a_killed_training_resumes_to_the_weights_of_an_unbroken_one() {
     assert_eq!(without.status.code(), Some(1), "a run is not overwritten by chance");
     assert!(String::from_utf8_lossy(&without.stderr).contains("resume"));
 
+    let other = train(dir.path(), "broken", true).args(["--lr", "0.5"]).output().unwrap();
+    assert_eq!(other.status.code(), Some(1), "a run is not resumed with other settings");
+    assert!(String::from_utf8_lossy(&other.stderr).contains("learning_rate"));
+
     assert!(train(dir.path(), "broken", true).status().unwrap().success());
     let device = sensorium_core::device::parse("flex").unwrap();
     // The fingerprint covers every weight, bit for bit.

@@ -16,7 +16,6 @@ use sensorium_core::files::write_atomic;
 use sensorium_core::weights::{self, TensorMap};
 use sensorium_text::batch::WordBatch;
 use sensorium_text::glove::Glove;
-use sensorium_text::tokenizer::tokenize;
 use sensorium_text::vocab::Vocab;
 use serde::{Deserialize, Serialize};
 
@@ -24,7 +23,7 @@ use super::directions::project;
 use super::features::{Features, Fnv, Matrix, Standard};
 use super::model::{Joint, JointConfig, TextEncoder, Texts};
 use super::ridge::{Kernel, KernelRidge};
-use super::words::{Semantics, TextMap};
+use super::words::{Semantics, TextMap, words_of};
 use crate::Result;
 
 /// The version of the folder's layout.
@@ -294,7 +293,7 @@ pub(super) fn tower_input<Text: AsRef<str>>(
     match encoder {
         TextEncoder::Bow => Texts::Bags(bags.into_tensor(device)),
         TextEncoder::Gru => {
-            let words: Vec<Vec<String>> = texts.iter().map(|text| tokenize(text.as_ref())).collect();
+            let words: Vec<Vec<String>> = texts.iter().map(|text| words_of(text.as_ref())).collect();
             Texts::Words(WordBatch::new(&words, vocab, Some(Glove::bundled()), device))
         }
     }

@@ -227,7 +227,7 @@ pub(super) fn product(a: &Matrix, b: &Matrix, out: MatMut<'_, f32>) {
 }
 
 /// The tokenizer's words without possessives and apostrophes: `man's` is `man`.
-fn words_of(text: &str) -> Vec<String> {
+pub(super) fn words_of(text: &str) -> Vec<String> {
     let plain = |word: String| word.strip_suffix("'s").map_or(word.replace('\'', ""), str::to_string);
     tokenize(text).into_iter().map(plain).filter(|word| !word.is_empty()).collect()
 }

@@ -12,7 +12,7 @@ use sensorium_fusion::joint::space::Space;
 use sensorium_fusion::joint::split;
 use serde_json::{Value, json};
 
-use super::{Eval, train};
+use super::{Eval, features_of, train};
 use crate::Global;
 use crate::progress::{bar, cache_folder};
 
@@ -37,11 +37,7 @@ impl Eval {
         };
         let splits = split::parts(&pairs.source, &pairs.items, space.settings().seed)?;
         let rows: Vec<usize> = (0..splits.len()).filter(|i| splits[*i] == wanted).collect();
-        let progress = bar(pairs.items.len(), "image features", global.progress());
-        let features = space.settings().features.of_pairs(&pairs, &cache_folder(), &device, &mut |done| {
-            progress.set_position(done as u64);
-        })?;
-        progress.finish_and_clear();
+        let features = features_of(&space.settings().features, &pairs, &device, global)?;
         let found = evaluate(&space, &pairs, &features, &rows)?;
         let mut out = std::io::stdout().lock();
         if global.json {

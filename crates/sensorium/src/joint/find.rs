@@ -66,7 +66,10 @@ impl joint::Index {
             encoder: eye.space.settings().features.encoder(),
         };
         let (mut writer, already) = IndexWriter::create_or_resume(&self.out, &info)?;
-        eye.space.save(&self.out.join(SPACE))?;
+        // The writer has seen to it that an index there is of this space.
+        if already.is_empty() {
+            eye.space.save(&self.out.join(SPACE))?;
+        }
         let id = |file: &PathBuf| file.to_string_lossy().into_owned();
         let left: Vec<PathBuf> = files.into_iter().filter(|file| !already.contains(&id(file))).collect();
         let progress = bar(left.len(), "pictures", global.progress());

@@ -6,9 +6,13 @@ pub(crate) mod train;
 
 use std::path::PathBuf;
 
+use burn::tensor::Device;
 use clap::{Args, Subcommand, ValueEnum};
+use sensorium_fusion::joint::features::{Features, Matrix};
+use sensorium_fusion::joint::pairs::Pairs;
 
 use crate::Global;
+use crate::progress::{bar, cache_folder};
 
 /// What to do with the space.
 #[derive(Subcommand)]
@@ -211,6 +215,14 @@ pub(crate) struct Arithmetic {
     scale: Option<f32>,
     #[command(flatten)]
     hits: Hits,
+}
+
+/// The features of every picture of `pairs`, with progress on stderr, kept for the next time.
+fn features_of(features: &Features, pairs: &Pairs, device: &Device, global: &Global) -> anyhow::Result<Matrix> {
+    let progress = bar(pairs.items.len(), "image features", global.progress());
+    let matrix = features.of_pairs(pairs, &cache_folder(), device, &mut |done| progress.set_position(done as u64))?;
+    progress.finish_and_clear();
+    Ok(matrix)
 }
 
 impl Verb {

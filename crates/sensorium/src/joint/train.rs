@@ -1,5 +1,6 @@
 //! `joint train`.
 
+use std::io::Write;
 use std::path::Path;
 
 use anyhow::ensure;
@@ -16,9 +17,8 @@ use sensorium_fusion::joint::space::{Origin, Space};
 use sensorium_fusion::joint::split;
 use serde_json::json;
 
-use super::{LossKind, Solver, TextKind, Train};
+use super::{LossKind, Solver, TextKind, Train, features_of};
 use crate::Global;
-use crate::progress::{bar, cache_folder};
 
 impl Train {
     pub(super) fn run(self, global: &Global) -> anyhow::Result<()> {
@@ -39,11 +39,7 @@ impl Train {
             Solver::Ridge => None,
             Solver::Sgd => Some(self.run_folder(&settings, &features)?),
         };
-        let progress = bar(pairs.items.len(), "image features", global.progress());
-        let matrix = features.of_pairs(&pairs, &cache_folder(), &device, &mut |done| {
-            progress.set_position(done as u64);
-        })?;
-        progress.finish_and_clear();
+        let matrix = features_of(&features, &pairs, &device, global)?;
         let lesson = Lesson { pairs: &pairs, features: &matrix, train: &train };
         let origin = Origin { data: self.data.clone(), seed: self.seed, features, tags: lesson.tags() };
         let mut space = match run {
@@ -60,22 +56,16 @@ impl Train {
 
     fn report(&self, space: &Space, lesson: Lesson, val: &[usize], global: &Global) -> anyhow::Result<()> {
         let found = evaluate(space, lesson.pairs, lesson.features, val)?;
+        let mut out = std::io::stdout().lock();
         if global.json {
-            let out = json!({"run": self.out, "train_pairs": lesson.train.len(), "validation": found});
-            println!("{out}");
-            return Ok(());
+            let said = json!({"run": self.out, "train_pairs": lesson.train.len(), "validation": found});
+            return Ok(writeln!(out, "{said}")?);
         }
-        println!("learned from {} pairs; the space is in {}", lesson.train.len(), self.out.display());
-        let r = &found.retrieval;
-        println!(
-            "on {} validation pairs: words to pictures R@1 {:.1}, R@10 {:.1}; pictures to words R@1 {:.1}, R@10 {:.1}",
-            val.len(),
-            r.t2i.r1,
-            r.t2i.r10,
-            r.i2t.r1,
-            r.i2t.r10
-        );
-        Ok(())
+        let (t2i, i2t) = (found.retrieval.t2i, found.retrieval.i2t);
+        writeln!(out, "learned from {} pairs; the space is in {}", lesson.train.len(), self.out.display())?;
+        write!(out, "on {} validation pairs: ", val.len())?;
+        write!(out, "words to pictures R@1 {:.1}, R@10 {:.1}; ", t2i.r1, t2i.r10)?;
+        Ok(writeln!(out, "pictures to words R@1 {:.1}, R@10 {:.1}", i2t.r1, i2t.r10)?)
     }
 
     fn features(&self) -> anyhow::Result<Features> {
@@ -152,7 +142,7 @@ pub(crate) fn methods(seed: u64, device: &Device) -> [NamedMethod; 3] {
     };
     let on = device.clone();
     let sgd: Fit = Box::new(move |lesson, origin| {
-        // The last epoch's weights would do; the best epoch by a tenth of the training concepts does a little better.
+        // A tenth of the training concepts says which epoch's weights to keep.
         let (train, val) = hold_out(lesson, seed);
         let lesson = Lesson { train: &train, ..lesson };
         Ok(SgdSettings::new(seed).fit(lesson, &val, origin, None, Progress::Quiet, &on)?.space)

@@ -324,11 +324,11 @@ fn stem(dense: &Dense, picture: &[f32], [height, width]: [usize; 2], out: &mut M
             let (channel, y, x) = (place / STEM_KERNEL.pow(2), place / STEM_KERNEL % STEM_KERNEL, place % STEM_KERNEL);
             let Some(y) = (2 * row + y).checked_sub(top).filter(|y| *y < height) else { continue };
             let pixels = &picture[(channel * height + y) * width..][..width];
-            // The first window whose pixel at `x` is inside the picture, and that pixel.
+            // The first window whose pixel at `x` is inside the picture, and that pixel. A narrow picture may have none.
             let first = left.saturating_sub(x).div_ceil(2);
-            let pixels = &pixels[(2 * first + x - left).min(width)..];
-            let places = windows_of_row[first * stride + place..].iter_mut().step_by(stride);
-            places.zip(pixels.iter().step_by(2)).for_each(|(to, from)| *to = *from);
+            let pixels = pixels.iter().skip(2 * first + x - left).step_by(2);
+            let windows = windows_of_row.chunks_exact_mut(stride).skip(first);
+            windows.zip(pixels).for_each(|(window, pixel)| window[place] = *pixel);
         }
         dense.run_group(group, windows, 0, Finish::Relu6, out);
     });

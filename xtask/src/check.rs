@@ -14,7 +14,8 @@ pub(crate) fn run(with_tests: bool) -> Result<()> {
     steps.run("licences and sources", licences);
     let mut clippy = cargo(["clippy", "--workspace", "--all-targets"]);
     steps.command("clippy", clippy.args(BACKENDS).args(["--", "-D", "warnings"]));
-    let mut docs = cargo(["doc", "--workspace", "--no-deps"]);
+    // With the examples, cargo chooses the features that clippy's `--all-targets` chose, and shares what it compiled.
+    let mut docs = cargo(["doc", "--workspace", "--no-deps", "--lib", "--examples"]);
     steps.command("documentation", docs.args(BACKENDS).env("RUSTDOCFLAGS", "-D warnings"));
     if with_tests {
         test::add_steps(&mut steps, &[])?;

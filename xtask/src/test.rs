@@ -24,7 +24,7 @@ pub(crate) fn add_steps(steps: &mut Steps, filters: &[String]) -> Result<()> {
     }
     let paths = paths()?;
     let mut tests = cargo(["nextest", "run", "--workspace", "--no-fail-fast"]);
-    steps.command("tests", tests.args(BACKENDS).args(filters).envs(paths).env("PROPTEST_RNG_SEED", &seed()));
+    steps.command("tests", tests.args(BACKENDS).args(filters).envs(paths).env("PROPTEST_RNG_SEED", seed()));
     if filters.is_empty() {
         steps.command("documentation examples", cargo(["test", "--doc", "--workspace"]).args(BACKENDS));
     }

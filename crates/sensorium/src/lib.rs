@@ -10,9 +10,14 @@
 //! # Ok::<(), sensorium::core::Error>(())
 //! ```
 //!
-//! The command of the same name is a thin layer over these crates; the book explains both.
+//! Each modality is a feature (`text`, `vision`, `fusion`), each backend another (`flex`, `ndarray`, `wgpu`, `vulkan`,
+//! `metal`, `cuda`). The default brings all modalities with the command of the same name, a thin layer over these
+//! crates; `default-features = false` leaves it and its dependencies out. The book explains both.
 
 pub use sensorium_core as core;
+#[cfg(feature = "fusion")]
 pub use sensorium_fusion as fusion;
+#[cfg(feature = "text")]
 pub use sensorium_text as text;
+#[cfg(feature = "vision")]
 pub use sensorium_vision as vision;

@@ -246,9 +246,13 @@ fn draw_box(drawing: &mut Drawing, place: Rect, tile: &Tile) {
 }
 
 fn draw_words(drawing: &mut Drawing, place: Rect, words: &str) {
-    let size = (place.width / 8.0).clamp(9.0, 15.0);
+    let room = place.width - 12.0;
+    let usual = (place.width / 8.0).clamp(9.0, 15.0);
+    // Smaller where the longest word would break.
+    let longest = words.split_whitespace().map(|word| text::width(word, usual, Weight::SemiBold)).fold(room, f32::max);
+    let size = (usual * room / longest).clamp(8.0, usual);
     let most = ((place.height - 8.0) / (1.3 * size)).max(1.0) as usize;
-    let lines = text::wrap(words, size, Weight::SemiBold, place.width - 12.0, most);
+    let lines = text::wrap(words, size, Weight::SemiBold, room, most);
     let [x, middle] = place.center();
     let first = middle - (lines.len() as f32 - 1.0) * 0.65 * size + 0.36 * size;
     for (i, line) in lines.iter().enumerate() {

@@ -5,9 +5,11 @@ use serde::Serialize;
 
 use super::arithmetic::scores;
 use super::features::Matrix;
+use super::fit::{Lesson, RidgeSettings};
 use super::pairs::Pairs;
 use super::protocol::TagScores;
-use super::space::Space;
+use super::ridge::MAX_PICTURES;
+use super::space::{Origin, Space, TowerSettings};
 use crate::Result;
 
 /// The gallery of COCO's "1k" protocol, in pictures.
@@ -63,6 +65,43 @@ pub fn evaluate(space: &Space, pairs: &Pairs, features: &Matrix, rows: &[usize])
         chance: [1, 5, 10].map(|k| 100.0 * k.min(rows.len()) as f64 / rows.len() as f64),
         tags: tag_scores(space, pairs, rows, &images)?,
     })
+}
+
+/// What a closed-form solver gives on the pairs that a space is measured on.
+#[derive(Debug, Clone, Serialize)]
+pub struct Baseline {
+    /// The solver.
+    pub name: &'static str,
+    /// Its measures.
+    #[serde(flatten)]
+    pub found: Evaluation,
+}
+
+/// What ridge regression learns from `lesson`, with the features of `space`, and gives on the pairs `rows`: with kernels,
+/// or the plain linear one where `space` is itself of kernels. `None` where `lesson` is empty or too large for it.
+///
+/// # Errors
+/// If no word of the lesson has a GloVe vector, or as [`evaluate`].
+///
+/// # Panics
+/// As [`evaluate`].
+pub fn baseline(space: &Space, lesson: Lesson, rows: &[usize]) -> Result<Option<Baseline>> {
+    if !(1..=MAX_PICTURES).contains(&lesson.train.len()) {
+        return Ok(None);
+    }
+    let settings = space.settings();
+    let (name, solver) = match settings.towers {
+        TowerSettings::Sgd(_) => ("kernel ridge", RidgeSettings::kernel()),
+        TowerSettings::Ridge { .. } => ("linear ridge", RidgeSettings::linear()),
+    };
+    let origin = Origin {
+        data: settings.data.clone(),
+        seed: settings.seed,
+        features: settings.features.clone(),
+        tags: settings.tags.clone(),
+    };
+    let found = evaluate(&solver.fit(lesson, origin, space.device())?, lesson.pairs, lesson.features, rows)?;
+    Ok(Some(Baseline { name, found }))
 }
 
 fn tag_scores(space: &Space, pairs: &Pairs, rows: &[usize], images: &Matrix) -> Result<Option<TagScores>> {

@@ -134,6 +134,11 @@ impl Space {
         &self.settings
     }
 
+    /// Where it embeds.
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
     /// Sets the length of a text offset in arithmetic.
     pub fn set_scale(&mut self, scale: f32) {
         self.settings.scale = scale;

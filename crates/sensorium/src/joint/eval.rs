@@ -4,7 +4,8 @@ use std::io::Write;
 
 use anyhow::{Context, ensure};
 use sensorium_core::metrics::Recall;
-use sensorium_fusion::joint::evaluate::{Evaluation, evaluate};
+use sensorium_fusion::joint::evaluate::{Baseline, Evaluation, baseline, evaluate};
+use sensorium_fusion::joint::fit::Lesson;
 use sensorium_fusion::joint::folds::{Mean, Subject, Table};
 use sensorium_fusion::joint::pairs::{Pairs, Split};
 use sensorium_fusion::joint::protocol::{Answers, Arithmetic};
@@ -36,15 +37,21 @@ impl Eval {
             other => anyhow::bail!("--split {other}: write train, val or test"),
         };
         let splits = split::parts(&pairs.source, &pairs.items, space.settings().seed)?;
-        let rows: Vec<usize> = (0..splits.len()).filter(|i| splits[*i] == wanted).collect();
+        let part = |wanted| (0..splits.len()).filter(|i| splits[*i] == wanted).collect::<Vec<usize>>();
+        let (train, rows) = (part(Split::Train), part(wanted));
+        ensure!(!rows.is_empty(), "{}: no pair is in the {} part", self.data, self.split);
         let features = features_of(&space.settings().features, &pairs, &device, global)?;
         let found = evaluate(&space, &pairs, &features, &rows)?;
+        let lesson = Lesson { pairs: &pairs, features: &features, train: &train };
+        let baseline = baseline(&space, lesson, &rows)?;
         let mut out = std::io::stdout().lock();
         if global.json {
-            writeln!(out, "{}", serde_json::to_string_pretty(&found)?)?;
+            let mut whole = serde_json::to_value(&found)?;
+            whole["baseline"] = serde_json::to_value(&baseline)?;
+            writeln!(out, "{}", serde_json::to_string_pretty(&whole)?)?;
             return Ok(());
         }
-        Ok(print_evaluation(&mut out, &found, &self.split)?)
+        Ok(print_evaluation(&mut out, &found, baseline.as_ref(), &self.split)?)
     }
 
     fn run_folds(&self, folds: usize, global: &Global) -> anyhow::Result<()> {
@@ -84,21 +91,35 @@ pub(crate) fn open_subject(global: &Global) -> anyhow::Result<Subject> {
     Ok(subject)
 }
 
-fn print_evaluation(out: &mut impl Write, found: &Evaluation, split: &str) -> std::io::Result<()> {
+fn print_evaluation(
+    out: &mut impl Write,
+    found: &Evaluation,
+    baseline: Option<&Baseline>,
+    split: &str,
+) -> std::io::Result<()> {
     writeln!(out, "{} pictures and {} captions of the {split} part", found.pictures, found.captions)?;
-    writeln!(out, "{:<22}{:>8}{:>8}{:>8}{:>8}", "", "R@1", "R@5", "R@10", "MedR")?;
-    let mut line = |name: &str, r: &Recall| {
-        writeln!(out, "{name:<22}{:>8.1}{:>8.1}{:>8.1}{:>8.0}", r.r1, r.r5, r.r10, r.median_rank)
-    };
-    line("words to pictures", &found.retrieval.t2i)?;
-    line("pictures to words", &found.retrieval.i2t)?;
-    if let Some(small) = &found.retrieval_1k {
-        line("words to 1k pictures", &small.t2i)?;
-        line("1k pictures to words", &small.i2t)?;
-    }
+    writeln!(out, "{:<22}{:>8}{:>8}{:>8}{:>8}{:>8}", "", "R@1", "R@5", "R@10", "MedR", "rsum")?;
     let [r1, r5, r10] = found.chance;
     writeln!(out, "{:<22}{r1:>8.1}{r5:>8.1}{r10:>8.1}{:>8}", "chance", found.pictures.div_ceil(2))?;
-    writeln!(out, "rsum {:.1}", found.rsum)?;
+    print_retrieval(out, found)?;
+    if let Some(baseline) = baseline {
+        writeln!(out, "baseline: {} on the training part", baseline.name)?;
+        print_retrieval(out, &baseline.found)?;
+    }
+    Ok(())
+}
+
+fn print_retrieval(out: &mut impl Write, found: &Evaluation) -> std::io::Result<()> {
+    let mut line = |name: &str, r: &Recall, rsum: String| {
+        let line = format!("{name:<22}{:>8.1}{:>8.1}{:>8.1}{:>8.0}{rsum:>8}", r.r1, r.r5, r.r10, r.median_rank);
+        writeln!(out, "{}", line.trim_end())
+    };
+    line("words to pictures", &found.retrieval.t2i, String::new())?;
+    line("pictures to words", &found.retrieval.i2t, format!("{:.1}", found.rsum))?;
+    if let Some(small) = &found.retrieval_1k {
+        line("words to 1k pictures", &small.t2i, String::new())?;
+        line("1k pictures to words", &small.i2t, format!("{:.1}", small.rsum()))?;
+    }
     if let Some(tags) = &found.tags {
         writeln!(out, "tags: hit@1 {:.1}, hit@5 {:.1}, mAP {:.1}", tags.hit1, tags.hit5, tags.map)?;
     }

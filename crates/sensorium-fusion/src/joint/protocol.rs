@@ -6,7 +6,9 @@
 //! - **held-out concepts**: names and drawings of the fold's own base emoji, found by each other; and the same names in
 //!   the gallery of all 1,906 base drawings.
 //! - **held-out style**: Twitter's drawings of the training concepts, each asked for its name among all 1,906; by the
-//!   space alone, by the nearest of Google's training drawings, and by both.
+//!   space alone, by the nearest of Google's training drawings, by both, and by both with hubs corrected: names and
+//!   drawings that are near to much of the style count less (CSLS, Conneau et al. 2018, §2.3, over all base drawings of
+//!   the style, without their names).
 //! - **tags**: keywords of at least ten base emoji, ranked for each held-out base drawing that has one: the share with
 //!   a right tag first and among the first five, and the mean over tags of the average precision over drawings.
 //! - **arithmetic**: a held-out Google drawing minus `man` plus `woman` (or the reverse) must find its counterpart
@@ -26,6 +28,8 @@ use crate::Result;
 const MIN_TAG_USES: usize = 10;
 /// The weight of the nearest drawing's name beside the space's own score.
 pub const NEAREST_WEIGHT: f32 = 1.0;
+/// How many of its nearest drawings say whether something is a hub: CSLS's K.
+const HUB_NEIGHBOURS: usize = 10;
 
 /// The questions, independent of any space.
 pub struct Protocol {
@@ -80,6 +84,8 @@ pub struct Answers {
     pub style: Recall,
     /// Twitter's drawings find their names, by the space and the nearest training drawing together.
     pub style_with_nearest: Recall,
+    /// The same with hubs corrected over the style's drawings, which takes them all at once but no name of theirs.
+    pub style_with_nearest_csls: Recall,
     /// Tags of held-out drawings.
     pub tags: TagScores,
     /// Man and woman.
@@ -205,15 +211,20 @@ impl Protocol {
         let gold = one_each(&gold, self.base.len())?;
         let alone = scores(&space.twitter.select(&learned), &all_names);
         let style = metrics::ranks_from_scores(&alone, &gold, Ties::default())?;
-        let near = self.nearest_names(fold, &learned, nearest);
-        let both: Vec<f32> = alone.iter().zip(&near).map(|(s, n)| s + NEAREST_WEIGHT * n).collect();
-        let both = metrics::ranks_from_scores(&both, &gold, Ties::default())?;
+        let style_drawings = nearest.1.select(&learned);
+        let near = self.nearest_names(fold, &style_drawings, nearest.0, None);
+        let both = metrics::ranks_from_scores(&fused(&alone, &near), &gold, Ties::default())?;
+        let alone = without_hubs(alone, &hubness(&space.twitter.select(&self.base), &all_names));
+        let near_hubs = hubness(&nearest.1.select(&self.base), &nearest.0.select(&fold.train));
+        let near = self.nearest_names(fold, &style_drawings, nearest.0, Some(&near_hubs));
+        let csls = metrics::ranks_from_scores(&fused(&alone, &near), &gold, Ties::default())?;
         Ok(Answers {
             text_to_image: Recall::of(&own.t2i)?,
             image_to_text: Recall::of(&own.i2t)?,
             text_to_all_images: Recall::of(&among_all.i2t)?,
             style: Recall::of(&style.i2t)?,
             style_with_nearest: Recall::of(&both.i2t)?,
+            style_with_nearest_csls: Recall::of(&csls.i2t)?,
             tags: self.tag_scores(&test, &scores(&drawings, &(space.texts)(&self.tags)))?,
             gender: self.arithmetic(&self.changes[0], &fold.test, space, scales.gender)?,
             tone: self.arithmetic(&self.changes[1], &fold.test, space, scales.tone)?,
@@ -242,7 +253,7 @@ impl Protocol {
         let text_to_image = ranks(&drawings, &by_name, &paired)?;
         let image_to_text = ranks(&by_drawing, &names, &paired)?;
         let gold: Vec<u32> = learned.iter().map(|i| self.base_of[*i] as u32).collect();
-        let near = self.nearest_names(fold, &learned, (google, twitter));
+        let near = self.nearest_names(fold, &twitter.select(&learned), google, None);
         let style = metrics::ranks_from_scores(&near, &one_each(&gold, self.base.len())?, Ties::default())?;
         let cosines = scores(&drawings, &known);
         let mut tag_scores = vec![-1.0f32; test.len() * self.tags.len()];
@@ -268,11 +279,14 @@ impl Protocol {
         })
     }
 
-    /// For Twitter's drawings of `queries`, the best cosine with a training drawing of each name, of any skin tone;
-    /// −1 for the names of held-out concepts.
-    fn nearest_names(&self, fold: &Fold, queries: &[usize], (google, twitter): (&Matrix, &Matrix)) -> Vec<f32> {
-        let cosines = scores(&twitter.select(queries), &google.select(&fold.train));
-        let mut best = vec![-1.0f32; queries.len() * self.base.len()];
+    /// For each of `queries`, the best cosine with a training drawing of each name, of any skin tone; −1 for the names of
+    /// held-out concepts. `hubs` has the [`hubness`] of each training drawing, if hubs are to count less.
+    fn nearest_names(&self, fold: &Fold, queries: &Matrix, google: &Matrix, hubs: Option<&[f32]>) -> Vec<f32> {
+        let mut cosines = scores(queries, &google.select(&fold.train));
+        if let Some(hubs) = hubs {
+            cosines = without_hubs(cosines, hubs);
+        }
+        let mut best = vec![-1.0f32; queries.rows() * self.base.len()];
         for (best, cosines) in best.chunks_exact_mut(self.base.len()).zip(cosines.chunks_exact(fold.train.len())) {
             for (item, cosine) in fold.train.iter().zip(cosines) {
                 let best = &mut best[self.base_of[*item]];
@@ -358,6 +372,26 @@ fn both_ways(set: &Emoji, from: &str, to: &str) -> Vec<(usize, usize, f32)> {
     let back = set.counterparts(to, from).into_iter().map(|(a, b)| (a, b, -1.0));
     let same_concept = |(a, b, _): &(usize, usize, f32)| set.items[*a].group == set.items[*b].group;
     forth.chain(back).filter(same_concept).collect()
+}
+
+/// Scores by the space and by the nearest drawing together.
+fn fused(alone: &[f32], near: &[f32]) -> Vec<f32> {
+    alone.iter().zip(near).map(|(space, near)| space + NEAREST_WEIGHT * near).collect()
+}
+
+/// For each of `candidates`, the mean of its highest cosines with `queries`: CSLS's r.
+fn hubness(queries: &Matrix, candidates: &Matrix) -> Vec<f32> {
+    let nearest = metrics::top_k(&candidates.values, &queries.values, queries.width, HUB_NEIGHBOURS);
+    nearest.into_iter().map(|hits| hits.iter().map(|hit| hit.score).sum::<f32>() / hits.len() as f32).collect()
+}
+
+/// Scores (`[queries, candidates]`) less half the candidates' [`hubness`]: CSLS over two, but for a query's own term,
+/// which orders nothing.
+fn without_hubs(mut scores: Vec<f32>, hubs: &[f32]) -> Vec<f32> {
+    for row in scores.chunks_exact_mut(hubs.len()) {
+        row.iter_mut().zip(hubs).for_each(|(score, hub)| *score -= 0.5 * hub);
+    }
+    scores
 }
 
 /// One gold column for each row.

@@ -176,6 +176,8 @@ pub(crate) fn rows(subject: &Subject, table: &Table) -> Vec<Line> {
         line("other style to words", "R@10", |a| a.style.r10, near(|n| n.style.r10), k(10.0, base)),
         line("with nearest drawing", "R@1", |a| a.style_with_nearest.r1, near(|n| n.style.r1), k(1.0, base)),
         line("with nearest drawing", "R@10", |a| a.style_with_nearest.r10, near(|n| n.style.r10), k(10.0, base)),
+        line("with nearest, CSLS", "R@1", |a| a.style_with_nearest_csls.r1, near(|n| n.style.r1), k(1.0, base)),
+        line("with nearest, CSLS", "R@10", |a| a.style_with_nearest_csls.r10, near(|n| n.style.r10), k(10.0, base)),
         line("tags", "hit@1", |a| a.tags.hit1, prior(|t| t.hit1), 0.0),
         line("tags", "hit@5", |a| a.tags.hit5, prior(|t| t.hit5), 0.0),
         line("tags", "mAP", |a| a.tags.map, prior(|t| t.map), 0.0),

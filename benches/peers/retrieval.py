@@ -1,4 +1,4 @@
-"""Retrieval ranks and exact search in PyTorch and NumPy, timed beside `cargo bench -p sensorium-core --features x86-v4 --bench retrieval`.
+"""Retrieval ranks and exact search in PyTorch and NumPy, timed beside `cargo xtask bench 'ranks|top_10'`.
 
     python retrieval.py [--threads 2] [--runs 5] [--images 5000] [--dim 1024]
 

@@ -1,7 +1,6 @@
 //! Exact retrieval at the size of COCO's test set, and a search of a large index.
 //!
-//! `cargo bench -p sensorium-core --features x86-v4 --bench retrieval`; `benches/peers/retrieval.py` does the same with
-//! PyTorch.
+//! `cargo xtask bench 'ranks|top_10'`; `benches/peers/retrieval.py` does the same with PyTorch.
 
 use std::hint::black_box;
 use std::time::Duration;
@@ -21,7 +20,7 @@ fn unit_vectors(count: usize, dim: usize, seed: u64) -> Vec<f32> {
     values
 }
 
-/// Both directions of image-text retrieval, five texts an image: the bar is 5,000 images at 1,024 dimensions.
+/// Both directions of image-text retrieval, five texts an image.
 fn both_directions(c: &mut Criterion) {
     let mut group = c.benchmark_group("ranks");
     group.sample_size(10).measurement_time(Duration::from_secs(20));

@@ -1,6 +1,6 @@
-"""EfficientNet-Lite0 in PyTorch eager and Pillow's resize, timed beside `cargo run --release --example timings -p sensorium-vision`.
+"""EfficientNet-Lite0 in PyTorch eager and resizing in Pillow, timed beside `RAYON_NUM_THREADS=2 cargo xtask bench 'lite0|resize'`.
 
-    python efficientnet.py efficientnet-lite0-57934424.pth [--threads 2] [--runs 40]
+    python pictures.py efficientnet-lite0-57934424.pth [--threads 2] [--runs 40]
 
 Prints one JSON object: the least and the median of the runs in milliseconds.
 """

@@ -1,5 +1,6 @@
 //! The five-fold protocol run through: every method on every fold, and the table of means.
 
+use std::fmt;
 use std::path::Path;
 
 use burn::tensor::Device;
@@ -197,8 +198,16 @@ impl Subject {
 pub struct Mean {
     /// The mean.
     pub mean: f64,
-    /// The standard deviation between folds over the root of their number; 0 for one fold.
-    pub standard_error: f64,
+    /// The standard deviation between folds over the root of their number; none for one fold.
+    pub standard_error: Option<f64>,
+}
+
+/// `22.5 ± 1.5`, or `22.5` for one fold.
+impl fmt::Display for Mean {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:.1}", self.mean)?;
+        self.standard_error.map_or(Ok(()), |error| write!(f, " ± {error:.1}"))
+    }
 }
 
 impl Mean {
@@ -212,7 +221,7 @@ impl Mean {
         let n = values.len() as f64;
         let mean = values.iter().sum::<f64>() / n;
         let spread: f64 = values.iter().map(|v| (v - mean).powi(2)).sum();
-        let standard_error = if values.len() > 1 { (spread / (n - 1.0) / n).sqrt() } else { 0.0 };
+        let standard_error = (values.len() > 1).then(|| (spread / (n - 1.0) / n).sqrt());
         Self { mean, standard_error }
     }
 }
@@ -223,7 +232,8 @@ mod tests {
 
     #[test]
     fn a_mean_has_its_standard_error() {
-        assert_eq!(Mean::of([2.0, 4.0]), Mean { mean: 3.0, standard_error: 1.0 });
-        assert_eq!(Mean::of([5.0]), Mean { mean: 5.0, standard_error: 0.0 });
+        assert_eq!(Mean::of([2.0, 4.0]), Mean { mean: 3.0, standard_error: Some(1.0) });
+        assert_eq!(Mean::of([5.0]), Mean { mean: 5.0, standard_error: None });
+        assert_eq!([Mean::of([2.0, 4.0]).to_string(), Mean::of([5.0]).to_string()], ["3.0 ± 1.0", "5.0"]);
     }
 }

@@ -403,3 +403,21 @@ fn one_each(gold: &[u32], columns: usize) -> Result<Gold> {
 fn ranks(rows: &Matrix, columns: &Matrix, gold: &Gold) -> Result<metrics::Ranks> {
     Ok(metrics::ranks(&rows.values, &columns.values, rows.width, gold, Ties::default())?)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hub_loses_to_the_name_that_one_drawing_alone_is_near_to() {
+        // Three drawings. The first name is near to all of them; the second to the second drawing only, by a little less.
+        let drawings = Matrix { values: vec![1.0, 0.0, 0.0, 0.6, 0.8, 0.0, 0.6, 0.0, 0.8], width: 3 };
+        let names = Matrix { values: vec![1.0, 0.0, 0.0, 0.0, 0.7, 0.0], width: 3 };
+        let plain = scores(&drawings, &names);
+        assert!(plain[2] > plain[3]);
+        let hubs = hubness(&drawings, &names);
+        assert!((hubs[0] - (1.0 + 0.6 + 0.6) / 3.0).abs() < 1e-6 && (hubs[1] - 0.56 / 3.0).abs() < 1e-6, "{hubs:?}");
+        let fair = without_hubs(plain, &hubs);
+        assert!(fair[2] < fair[3] && fair[0] > fair[1] && fair[4] > fair[5], "{fair:?}");
+    }
+}

@@ -201,7 +201,9 @@ pub(crate) fn summary(subject: &Subject, table: &Table) -> Value {
 }
 
 pub(crate) fn print_table(out: &mut impl Write, lines: &[Line]) -> std::io::Result<()> {
-    write!(out, "{:<32}{:<7}", "mean ± standard error over folds", "")?;
+    let several = lines.iter().flat_map(|line| &line.methods).any(|mean| mean.standard_error.is_some());
+    let head = if several { "mean ± standard error over folds" } else { "one fold" };
+    write!(out, "{head:<39}")?;
     for name in train::METHODS {
         write!(out, "{name:>16}")?;
     }
@@ -209,7 +211,7 @@ pub(crate) fn print_table(out: &mut impl Write, lines: &[Line]) -> std::io::Resu
     for line in lines {
         write!(out, "{:<32}{:<7}", line.question, line.measure)?;
         for mean in &line.methods {
-            write!(out, "{:>16}", format!("{:.1} ± {:.1}", mean.mean, mean.standard_error))?;
+            write!(out, "{:>16}", mean.to_string())?;
         }
         let (name, baseline) = line.baseline.map_or(("", String::new()), |(name, m)| (name, format!("{:.1}", m.mean)));
         writeln!(out, "{baseline:>12}  {:<8.2}{name}", line.chance)?;

@@ -348,10 +348,10 @@ fn tile(Tile { content, caption, verdict }: &Tile) -> String {
     format!("<figure class=\"{class}\"><div class=\"{kind}\">{inside}{mark}</div>{caption}</figure>\n")
 }
 
-/// Words in a box, smaller where the longest would not fit into the narrowest tile and break.
+/// Words in a box, smaller where the longest would not fit and break.
 fn words_of_tile(words: &str) -> String {
     /// Letters of the usual size that fit.
-    const LETTERS: usize = 11;
+    const LETTERS: usize = 10;
     let longest = words.split_whitespace().map(|word| word.chars().count()).max().unwrap_or(0);
     let size = (LETTERS as f32 / longest.max(LETTERS) as f32).max(0.65);
     format!("<span dir=\"auto\" style=\"font-size:{size:.2}em\">{}</span>", escape(words))

@@ -3,6 +3,8 @@
 //! - [`tokenizer`]: text to words, in any script.
 //! - [`vocab`]: words to numbers.
 //! - [`glove`]: pretrained vectors of 40,000 English words, in the crate itself.
+//! - [`vectors`]: word vectors in memory and in every common file format.
+//! - [`word2vec`]: word vectors from a text.
 //! - [`batch`]: lists of words of different lengths as one tensor.
 //! - [`encoder`]: a list of words to one vector: bag of words, GRU, bidirectional LSTM.
 //!
@@ -29,6 +31,8 @@ pub mod encoder;
 mod error;
 pub mod glove;
 pub mod tokenizer;
+pub mod vectors;
 pub mod vocab;
+pub mod word2vec;
 
 pub use error::{Error, Result};

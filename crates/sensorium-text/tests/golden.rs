@@ -1,4 +1,4 @@
-//! Golden fixtures of text encoders, computed by PyTorch in f64.
+//! Golden fixtures: text encoders computed by PyTorch in f64, files of word vectors written by gensim.
 
 use burn::nn::LinearConfig;
 use burn::tensor::{Device, Tensor};
@@ -8,12 +8,17 @@ use sensorium_core::testing::golden::{Fixture, assert_close, owned_by};
 use sensorium_core::weights::{Allow, TensorMap, load_into};
 use sensorium_text::batch::WordBatch;
 use sensorium_text::encoder::{GruEncoderConfig, WordVectorsConfig};
+use sensorium_text::vectors::{self, FastText, MappedVectors};
 
 #[test]
 fn golden_text() {
     for fixture in owned_by("sensorium-text", env!("CARGO_MANIFEST_DIR")) {
         match fixture.family {
             "vse_encoders" => check_vse_encoders(&fixture),
+            "vector_files" => check_vector_files(&fixture),
+            "fasttext" => check_fasttext(&fixture),
+            "word_evaluation" => {} // in golden_queries.rs
+            "w2v_updates" | "huffman" | "vocab_stats" => {} // in golden_word2vec.rs
             other => panic!("{}: no test handles the family {other}", fixture.name),
         }
     }
@@ -65,4 +70,96 @@ fn check(fixture: &Fixture, got: &Tensor<2>, name: &str) {
     assert_eq!(got.dims().to_vec(), fixture.shape(name), "{}: shape of {name}", fixture.name);
     let got: Vec<f32> = got.to_data().iter::<f32>().collect();
     assert_close(&got, &fixture.f32s(name), fixture.tolerance(""), &format!("{}: {name}", fixture.name));
+}
+
+/// The same vectors in several files, all of which `what` names.
+fn check_vector_files(fixture: &Fixture) {
+    let files = files_named(fixture, &[".txt", ".bin"]);
+    assert!(files.len() > 1, "{}: `what` names the files {files:?}", fixture.name);
+    let words = strings(&fixture.meta["config"]["words"]);
+    for name in files {
+        let what = format!("{}: {name}", fixture.name);
+        let read = vectors::read(fixture.path(&name)).unwrap_or_else(|error| panic!("{error}"));
+        // One file has six digits a number.
+        let expected = fixture.f32s(if name.contains("crlf") { "vectors_rounded_g6" } else { "vectors" });
+        assert_eq!([read.len(), read.dim()].to_vec(), fixture.shape("vectors"), "{what}: words and dimension");
+        assert_eq!(read.words(), words, "{what}: words");
+        if name.ends_with(".bin") {
+            assert_eq!(read.values(), expected, "{what}: every number, to the bit");
+            let mapped = MappedVectors::open(fixture.path(&name)).expect("a file that can be mapped");
+            for word in &words {
+                assert_eq!(mapped.get(word).unwrap().as_deref(), read.get(word), "{what}: {word}, mapped");
+            }
+        } else {
+            for (at, (got, want)) in read.values().iter().zip(&expected).enumerate() {
+                let one_ulp = want.next_down() <= *got && *got <= want.next_up();
+                assert!(one_ulp, "{what}: element {at} is {got} but must be {want}, or the f32 before or after");
+            }
+        }
+        check_written_again(&read);
+    }
+}
+
+/// What was read comes back from every format that can be written.
+fn check_written_again(read: &vectors::WordVectors) {
+    let folder = tempfile::tempdir().unwrap();
+    for extension in ["txt", "vec", "bin", "glove", "glove.txt", "safetensors", "fifu"] {
+        let path = folder.path().join("again").with_extension(extension);
+        vectors::write(&path, read).unwrap();
+        let again = vectors::read(&path).unwrap();
+        assert_eq!(again.words(), read.words(), "{extension}");
+        // A .fifu holds unit vectors and norms.
+        let rounding = if extension == "fifu" { 3e-7 } else { 0.0 };
+        assert_close(again.values(), read.values(), (0.0, rounding), extension);
+    }
+}
+
+/// A model of gensim's: its words, n-grams, buckets and vectors, also of words that it never saw.
+fn check_fasttext(fixture: &Fixture) {
+    let [path] = files_named(fixture, &[".bin"]).try_into().expect("one model");
+    let path = fixture.path(&path);
+    let bytes = std::fs::read(&path).unwrap();
+    let model = FastText::read(&path).unwrap_or_else(|error| panic!("{error}"));
+    let config = &fixture.meta["config"];
+    let first: Vec<i64> =
+        bytes[..8].chunks_exact(4).map(|b| i32::from_le_bytes(b.try_into().unwrap()).into()).collect();
+    assert_eq!(serde_json::json!(first), config["magic_version"], "{}: magic and version", fixture.name);
+    assert_eq!(model.words(), strings(&config["words"]), "{}: words", fixture.name);
+
+    let tolerance = (fixture.meta["tolerance"]["abs"].as_f64().expect("tolerance.abs"), 0.0);
+    let close = |got: &[f32], name: &str| {
+        assert_close(got, &fixture.f32s(name), tolerance, &format!("{}: {name}", fixture.name));
+    };
+    for (index, query) in strings(&config["queries"]).iter().enumerate() {
+        let expected = &config["ngrams"][query];
+        assert_eq!(Some(model.index(query).is_some()), expected["in_vocab"].as_bool(), "{query}");
+        let buckets = expected["buckets"].as_array().expect("buckets").iter();
+        let buckets = buckets.map(|bucket| bucket.as_u64().expect("a bucket") as usize);
+        let mut expected: Vec<(String, usize)> = strings(&expected["ngrams"]).into_iter().zip(buckets).collect();
+        let mut got = model.ngrams(query);
+        // gensim lists them by length, fastText by place.
+        expected.sort();
+        got.sort();
+        assert_eq!(got, expected, "{}: n-grams of {query}", fixture.name);
+        close(&model.vector(query), &format!("vector/{index}"));
+    }
+    let rows = "ngram_rows_first20";
+    close(&model.input()[model.words().len() * model.dim()..][..fixture.f32s(rows).len()], rows);
+    close(vectors::read(&path).unwrap().values(), "vocab_vectors_composed");
+
+    let folder = tempfile::tempdir().unwrap();
+    let again = folder.path().join("again.bin");
+    model.write(&again).unwrap();
+    assert!(std::fs::read(again).unwrap() == bytes, "{}: written again, the model has other bytes", fixture.name);
+}
+
+/// The files with one of `extensions` that `what` names.
+fn files_named(fixture: &Fixture, extensions: &[&str]) -> Vec<String> {
+    let what = fixture.meta["what"].as_str().expect("what");
+    let names = what.split_whitespace().map(|word| word.trim_matches(|c: char| !c.is_alphanumeric()));
+    names.filter(|name| extensions.iter().any(|e| name.ends_with(e))).map(String::from).collect()
+}
+
+fn strings(list: &serde_json::Value) -> Vec<String> {
+    list.as_array().expect("a list").iter().map(|item| item.as_str().expect("a text").to_string()).collect()
 }

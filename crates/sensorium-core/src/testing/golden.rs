@@ -51,7 +51,12 @@ const FAMILIES: &[Family] = &[
     family("vision", "", "EfficientNet-Lite layout", "efficientnet_slim", "sensorium-vision"),
     family("vision", "", "torchvision", "torchvision_encoder", AWAITED),
     family("audio", "", "", "audio", AWAITED),
-    family("text", "", "", "text", AWAITED),
+    family("text", "", "The same vectors in", "vector_files", "sensorium-text"),
+    family("text", "", "gensim evaluate_word_pairs", "word_evaluation", "sensorium-text"),
+    family("text", "", "fastText binary", "fasttext", "sensorium-text"),
+    family("text", "", "word2vec.c semantics", "w2v_updates", "sensorium-text"),
+    family("text", "", "Huffman codes", "huffman", "sensorium-text"),
+    family("text", "", "Subsampling keep probabilities", "vocab_stats", "sensorium-text"),
     family("3d", "", "", "3d", AWAITED),
 ];
 

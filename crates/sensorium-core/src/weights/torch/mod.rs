@@ -31,7 +31,9 @@ const LEGACY_MAGIC: [u8; 10] = *b"\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19";
 
 /// Whether the bytes begin as a file of torch does: as an archive or as a pickle.
 pub(super) fn recognises(bytes: &[u8]) -> bool {
-    zip::recognises(bytes) || bytes.first() == Some(&0x80)
+    // A pickle begins with 0x80 and its protocol. So may the length at the start of a safetensors file, but there the
+    // ninth byte opens a JSON object, and in a torch file it is part of a fixed number.
+    zip::recognises(bytes) || matches!(bytes, [0x80, 2..=5, ..] if bytes.get(8) != Some(&b'{'))
 }
 
 /// A file of `torch.save`: its pickled objects and the storages of their tensors.

@@ -1,0 +1,106 @@
+//! What is trained, and how long.
+
+use sensorium_core::Error;
+use serde::{Deserialize, Serialize};
+
+use crate::Result;
+
+/// What foretells what.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Model {
+    /// Each word of a window foretells the word in its middle (word2vec.c's direction).
+    SkipGram,
+    /// The mean of a window's words foretells the word in its middle.
+    Cbow {
+        /// Divides the gradient by the number of words in the mean, as it should be (İrsoy, Benton and Stratos 2021);
+        /// word2vec.c and gensim do not.
+        corrected: bool,
+    },
+}
+
+/// How a word is foretold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Objective {
+    /// Apart from this many words drawn at random, anew for each window.
+    NegativeSampling(usize),
+    /// Branch by branch down a Huffman tree.
+    HierarchicalSoftmax,
+}
+
+/// Settings of the trainer. The defaults are word2vec.c's, but for `sample`: fastText's 1e-4.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Settings {
+    /// What foretells what.
+    pub model: Model,
+    /// How.
+    pub objective: Objective,
+    /// Numbers of a vector.
+    pub dim: usize,
+    /// The most words on each side; the number is drawn uniformly from 1 on for every window.
+    pub window: usize,
+    /// Words more frequent than this share of the text are thinned out; 0 keeps all.
+    pub sample: f64,
+    /// Passes over the text.
+    pub epochs: usize,
+    /// The learning rate at the start; it falls to a ten-thousandth of itself. 0.025 for skip-gram, 0.05 for CBOW where
+    /// absent.
+    pub learning_rate: Option<f32>,
+    /// The seed of the start and of all draws.
+    pub seed: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            model: Model::SkipGram,
+            objective: Objective::NegativeSampling(5),
+            dim: 100,
+            window: 5,
+            sample: 1e-4,
+            epochs: 5,
+            learning_rate: None,
+            seed: 1,
+        }
+    }
+}
+
+impl Settings {
+    /// The learning rate at the start.
+    pub fn learning_rate(&self) -> f32 {
+        self.learning_rate.unwrap_or(match self.model {
+            Model::SkipGram => 0.025,
+            Model::Cbow { .. } => 0.05,
+        })
+    }
+
+    /// Checks the ranges.
+    ///
+    /// # Errors
+    /// If a setting is outside its range.
+    pub fn validate(&self) -> Result<()> {
+        let negatives = match self.objective {
+            Objective::NegativeSampling(negatives) => negatives,
+            Objective::HierarchicalSoftmax => 1,
+        };
+        for (field, value, most) in [
+            ("dim", self.dim, 4096),
+            ("window", self.window, 1000),
+            ("epochs", self.epochs, 1_000_000),
+            ("negative", negatives, 1000),
+        ] {
+            if !(1..=most).contains(&value) {
+                return Err(Error::config(field, value, format!("must be 1 to {most}")).into());
+            }
+        }
+        if !(0.0..=1.0).contains(&self.sample) {
+            return Err(Error::config("sample", self.sample, "must be 0 to 1").into());
+        }
+        let rate = self.learning_rate();
+        if !(rate > 0.0 && rate <= 1.0) {
+            return Err(Error::config("learning_rate", rate, "must be above 0 and at most 1").into());
+        }
+        Ok(())
+    }
+}

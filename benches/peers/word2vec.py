@@ -1,0 +1,90 @@
+"""Skip-gram by word2vec.c, gensim, fastText and `sensorium text train`, one after the other on one text, with the quality of each.
+
+    python word2vec.py TEXT --sensorium BIN --word2vec BIN --fasttext BIN --pairs F... --analogies F
+        [--dim 100] [--threads 2] [--epochs 5] [--seeds 1] [--only NAME...]
+
+TEXT has a sentence a line, words apart by blanks. `word2vec` is the C program (PyPI's package of that name compiles it),
+`fasttext` Debian's. The time is that of the whole call, reading the text and writing the vectors included; quality is by
+gensim's evaluator, analogies among the 30,000 most frequent words. Prints one JSON object a line.
+"""
+import argparse
+import json
+import os
+import subprocess
+import tempfile
+import time
+
+from gensim.models import KeyedVectors, Word2Vec
+
+WINDOW, NEGATIVE, SAMPLE, MIN_COUNT, ALPHA = 5, 5, 1e-4, 5, 0.025
+
+
+def quiet(command):
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def word2vec_c(o, out, seed):
+    # It has no seed; `-cbow 0` is skip-gram.
+    quiet([o.word2vec, "-train", o.text, "-output", out, "-size", str(o.dim), "-window", str(WINDOW), "-negative",
+           str(NEGATIVE), "-hs", "0", "-sample", str(SAMPLE), "-min-count", str(MIN_COUNT), "-iter", str(o.epochs),
+           "-threads", str(o.threads), "-alpha", str(ALPHA), "-cbow", "0", "-binary", "0"])
+
+
+def gensim(o, out, seed):
+    model = Word2Vec(corpus_file=o.text, vector_size=o.dim, window=WINDOW, negative=NEGATIVE, sample=SAMPLE,
+                     min_count=MIN_COUNT, epochs=o.epochs, workers=o.threads, sg=1, alpha=ALPHA, seed=seed)
+    model.wv.save_word2vec_format(out)
+
+
+def fasttext(o, out, seed):
+    stem = out.removesuffix(".vec")
+    quiet([o.fasttext, "skipgram", "-input", o.text, "-output", stem, "-dim", str(o.dim), "-ws", str(WINDOW), "-neg",
+           str(NEGATIVE), "-t", str(SAMPLE), "-minCount", str(MIN_COUNT), "-epoch", str(o.epochs), "-thread",
+           str(o.threads), "-lr", str(ALPHA), "-maxn", "0"])
+
+
+def sensorium(o, out, seed):
+    quiet([o.sensorium, "text", "train", o.text, "--out", out, "--sg", "--dim", str(o.dim), "--window", str(WINDOW),
+           "--negative", str(NEGATIVE), "--sample", str(SAMPLE), "--min-count", str(MIN_COUNT), "--epochs",
+           str(o.epochs), "--threads", str(o.threads), "--alpha", str(ALPHA), "--seed", str(seed)])
+
+
+def quality(o, out):
+    vectors = KeyedVectors.load_word2vec_format(out)
+    found = {}
+    for path in o.pairs:
+        found[os.path.basename(path)] = round(float(vectors.evaluate_word_pairs(path)[1][0]), 4)
+    if o.analogies:
+        found["analogies"] = round(vectors.evaluate_word_analogies(o.analogies, restrict_vocab=30000)[0], 4)
+    return found
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("text")
+    for name in ("sensorium", "word2vec", "fasttext"):
+        parser.add_argument("--" + name)
+    parser.add_argument("--pairs", nargs="*", default=[])
+    parser.add_argument("--analogies")
+    parser.add_argument("--dim", type=int, default=100)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--epochs", type=int, default=5)
+    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--only", nargs="*", default=["sensorium", "word2vec_c", "gensim", "fasttext"])
+    options = parser.parse_args()
+    words = sum(len(line.split()) for line in open(options.text, encoding="utf-8"))
+    trainers = {"sensorium": sensorium, "word2vec_c": word2vec_c, "gensim": gensim, "fasttext": fasttext}
+    for seed in range(1, options.seeds + 1):
+        for name in options.only:
+            with tempfile.TemporaryDirectory() as folder:
+                out = os.path.join(folder, "vectors.vec")
+                begun = time.perf_counter()
+                trainers[name](options, out, seed)
+                seconds = time.perf_counter() - begun
+                row = {"name": name, "seed": seed, "dim": options.dim, "seconds": round(seconds, 2),
+                       "words_per_second": round(words * options.epochs / seconds), **quality(options, out)}
+                print(json.dumps(row), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -174,6 +174,23 @@ mod tests {
         map
     }
 
+    /// The length that a file begins with may look like the start of a pickle.
+    #[test]
+    fn a_header_of_any_length_is_recognised() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.safetensors");
+        let lengths = (0..900).map(|padding| {
+            let mut map = TensorMap::new("made here");
+            map.metadata.insert("about".to_string(), "x".repeat(padding));
+            map.insert("one", TensorData::from([1.0f32]));
+            write_safetensors(&path, &map).unwrap();
+            assert_eq!(read(&path).unwrap().f32s("one").unwrap(), [1.0], "{padding}");
+            std::fs::read(&path).unwrap()[..2].to_vec()
+        });
+        let lengths: Vec<_> = lengths.collect();
+        assert!([[0x80, 0], [0x80, 2]].iter().all(|like| lengths.iter().any(|length| length == like)));
+    }
+
     #[test]
     fn every_number_format_comes_back_bit_for_bit() {
         let dir = tempfile::tempdir().unwrap();

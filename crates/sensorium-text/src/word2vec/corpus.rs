@@ -202,7 +202,10 @@ impl Corpus {
         let Contents { vocabulary, words } =
             serde_json::from_slice(&json).map_err(|error| bad(&list, &error.to_string()))?;
         let file = File::open(&path).map_err(Error::io(&path, "read"))?;
-        #[expect(unsafe_code, reason = "a corpus that another process cuts short while it is read is not guarded against")]
+        // SAFETY: the bytes must not change while mapped, and the builder that wrote this file has closed it.
+        // SAFETY: read only, and written by nobody once it is whole; a file that another program cuts short while it is
+        // mapped is not guarded against.
+        #[expect(unsafe_code, reason = "memory map")]
         let tokens = unsafe { Mmap::map(&file) }.map_err(Error::io(&path, "read"))?;
         let corpus = Self { vocabulary, words, tokens };
         let count = corpus.vocabulary.len() as u32;

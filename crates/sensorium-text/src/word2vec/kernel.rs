@@ -1,5 +1,5 @@
-//! The inner loops: a window's words against its outputs as small matrix products, written once over `pulp`'s vectors and
-//! compiled for AVX-512, AVX2, NEON and plain scalars; the best one is chosen at run time.
+//! The inner loops: a window's words against its outputs as small matrix products, written once over `pulp`'s vectors
+//! and compiled for AVX-512, AVX2, NEON and plain scalars; the best one is chosen at run time.
 
 use pulp::Simd;
 
@@ -136,6 +136,22 @@ fn sigmoids(numbers: &mut [f32; 16]) {
         let power = f32::from_bits(shifted.to_bits().wrapping_add(127) << 23);
         *number = 1.0 / (1.0 + series * power);
     }
+}
+
+/// Asks for `row` to be brought near, without waiting for it.
+#[inline(always)]
+pub(super) fn prefetch(row: &[f32]) {
+    #[cfg(target_arch = "x86_64")]
+    for line in row.chunks_exact(16) {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        // SAFETY: a prefetch changes nothing that a program can see, whatever the address.
+        #[expect(unsafe_code, reason = "a hint to the processor")]
+        unsafe {
+            _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast());
+        }
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = row;
 }
 
 /// Adds `delta` to `row`.

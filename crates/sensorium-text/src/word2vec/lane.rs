@@ -82,12 +82,23 @@ impl<'a, I: Iterator<Item = &'a Changes>> WithSimd for Apply<'_, I> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
+        /// How many changes ahead memory is asked for.
+        const AHEAD: usize = 4;
         let row_lines = lines(self.dim);
         for changes in self.changes {
-            for change in &changes.by_stripe[self.number] {
-                let (row, change) = (changes.rows[*change as usize] as usize, *change as usize);
-                let row = numbers_mut(&mut self.stripe[row * row_lines..][..row_lines]);
-                kernel::add(simd, row, numbers(&changes.deltas[change * row_lines..][..row_lines]));
+            let places = |change: u32| {
+                let row = changes.rows[change as usize] as usize * row_lines;
+                (row..row + row_lines, change as usize * row_lines..(change as usize + 1) * row_lines)
+            };
+            let mine = &changes.by_stripe[self.number];
+            for (at, change) in mine.iter().enumerate() {
+                if let Some(later) = mine.get(at + AHEAD) {
+                    let (row, delta) = places(*later);
+                    kernel::prefetch(numbers(&self.stripe[row]));
+                    kernel::prefetch(numbers(&changes.deltas[delta]));
+                }
+                let (row, delta) = places(*change);
+                kernel::add(simd, numbers_mut(&mut self.stripe[row]), numbers(&changes.deltas[delta]));
             }
         }
     }
@@ -109,6 +120,15 @@ pub(super) struct Lane {
     work: Work,
 }
 
+/// The outputs of all windows of a sentence, and their labels.
+#[derive(Default)]
+struct Told {
+    outputs: Vec<u32>,
+    labels: Vec<f32>,
+    /// Where those of each window end.
+    ends: Vec<usize>,
+}
+
 /// Working memory.
 #[derive(Default)]
 struct Work {
@@ -118,9 +138,7 @@ struct Work {
     mean: Vec<Line>,
     mean_error: Vec<Line>,
     at: Vec<usize>,
-    /// The outputs of a window and their labels.
-    outputs: Vec<u32>,
-    labels: Vec<f32>,
+    told: Told,
     g: Vec<Line>,
     windows: usize,
 }
@@ -178,7 +196,7 @@ fn train_sentence<S: Simd>(simd: S, lane: &mut Lane, round: &Round) {
     let Lane { random, input, output, loss, work, .. } = lane;
     let stride = round.input.stride();
     let (width, row_lines) = (stride / S::F32_LANES, stride / Line::LEN);
-    let Work { sentence, values, mean, mean_error, at, outputs, labels, g, windows } = work;
+    let Work { sentence, values, mean, mean_error, at, told, g, windows } = work;
     let words = sentence.len();
 
     let first = input.rows.len();
@@ -200,7 +218,18 @@ fn train_sentence<S: Simd>(simd: S, lane: &mut Lane, round: &Round) {
     }
     errors[..words * width].fill(simd.splat_f32s(0.0));
 
-    for (place, word) in sentence.iter().enumerate() {
+    tell(sentence, round.targets, random, told);
+    let mut from = 0;
+    for place in 0..words {
+        let to = told.ends[place];
+        if let Some(next) = told.ends.get(place + 1) {
+            for output in &told.outputs[to..*next] {
+                let row = round.output.place(*output as usize) * stride;
+                kernel::prefetch(&round.output.values()[row..][..stride]);
+            }
+        }
+        let window = (&told.outputs[from..to], &told.labels[from..to]);
+        from = to;
         let reach = 1 + random.below(round.window);
         let around = place.saturating_sub(reach)..(place + reach + 1).min(words);
         at.clear();
@@ -209,19 +238,18 @@ fn train_sentence<S: Simd>(simd: S, lane: &mut Lane, round: &Round) {
                 at.push(other);
             }
         }
-        tell(*word, round.targets, random, outputs, labels);
         *windows += 1;
         let loss = (*windows % LOSS_EVERY == 1).then_some(&mut *loss);
         match round.model {
             Model::SkipGram => {
                 let mut hidden = Hidden::<S> { values, errors, width };
-                foretell(simd, &mut hidden, at, (outputs, labels), round, (output, numbers_mut(g)), loss);
+                foretell(simd, &mut hidden, at, window, round, (output, numbers_mut(g)), loss);
             }
             Model::Cbow { corrected } => {
                 average(simd, values, at, width, mean);
                 mean_error.fill(simd.splat_f32s(0.0));
                 let mut hidden = Hidden::<S> { values: mean, errors: mean_error, width };
-                foretell(simd, &mut hidden, &[0], (outputs, labels), round, (output, numbers_mut(g)), loss);
+                foretell(simd, &mut hidden, &[0], window, round, (output, numbers_mut(g)), loss);
                 let share = simd.splat_f32s(if corrected { 1.0 / at.len() as f32 } else { 1.0 });
                 for other in at.iter() {
                     for (error, mean_error) in errors[other * width..][..width].iter_mut().zip(&*mean_error) {
@@ -236,28 +264,33 @@ fn train_sentence<S: Simd>(simd: S, lane: &mut Lane, round: &Round) {
     }
 }
 
-/// The outputs that tell `word` apart, with their labels.
+/// The outputs that tell each word of the sentence apart, with their labels.
 #[inline(always)]
-fn tell(word: u32, targets: &Targets, random: &mut Random, outputs: &mut Vec<u32>, labels: &mut Vec<f32>) {
+fn tell(sentence: &[u32], targets: &Targets, random: &mut Random, told: &mut Told) {
+    let Told { outputs, labels, ends } = told;
     outputs.clear();
     labels.clear();
-    match targets {
-        Targets::Negatives { alias, count } => {
-            outputs.push(word);
-            labels.push(1.0);
-            for _ in 0..*count {
-                let negative = alias.draw(random.bits());
-                if negative != word {
-                    outputs.push(negative);
-                    labels.push(0.0);
+    ends.clear();
+    for word in sentence {
+        match targets {
+            Targets::Negatives { alias, count } => {
+                outputs.push(*word);
+                labels.push(1.0);
+                for _ in 0..*count {
+                    let negative = alias.draw(random.bits());
+                    if negative != *word {
+                        outputs.push(negative);
+                        labels.push(0.0);
+                    }
                 }
             }
+            Targets::Paths(paths) => {
+                let path = &paths[*word as usize];
+                outputs.extend(&path.nodes);
+                labels.extend(path.code.iter().map(|branch| f32::from(1 - branch)));
+            }
         }
-        Targets::Paths(paths) => {
-            let path = &paths[word as usize];
-            outputs.extend(&path.nodes);
-            labels.extend(path.code.iter().map(|branch| f32::from(1 - branch)));
-        }
+        ends.push(outputs.len());
     }
 }
 

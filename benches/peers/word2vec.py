@@ -1,11 +1,12 @@
 """Skip-gram by word2vec.c, gensim, fastText and `sensorium text train`, one after the other on one text, with the quality of each.
 
-    python word2vec.py TEXT --sensorium BIN --word2vec BIN --fasttext BIN --pairs F... --analogies F
+    python word2vec.py TEXT --sensorium BIN --word2vec BIN --fasttext BIN --pairs F... --analogies F...
         [--dim 100] [--threads 2] [--epochs 5] [--seeds 1] [--only NAME...]
 
 TEXT has a sentence a line, words apart by blanks. `word2vec` is the C program (PyPI's package of that name compiles it),
 `fasttext` Debian's. The time is that of the whole call, reading the text and writing the vectors included; quality is by
-gensim's evaluator, analogies among the 30,000 most frequent words. Prints one JSON object a line.
+`sensorium text eval`, which counts as gensim does, analogies among the 30,000 most frequent words. Prints one JSON object
+a line.
 """
 import argparse
 import json
@@ -14,7 +15,7 @@ import subprocess
 import tempfile
 import time
 
-from gensim.models import KeyedVectors, Word2Vec
+from gensim.models import Word2Vec
 
 WINDOW, NEGATIVE, SAMPLE, MIN_COUNT, ALPHA = 5, 5, 1e-4, 5, 0.025
 
@@ -50,12 +51,16 @@ def sensorium(o, out, seed):
 
 
 def quality(o, out):
-    vectors = KeyedVectors.load_word2vec_format(out)
     found = {}
-    for path in o.pairs:
-        found[os.path.basename(path)] = round(float(vectors.evaluate_word_pairs(path)[1][0]), 4)
-    if o.analogies:
-        found["analogies"] = round(vectors.evaluate_word_analogies(o.analogies, restrict_vocab=30000)[0], 4)
+    for flag, lists, restrict in (("--pairs", o.pairs, 300000), ("--analogies", o.analogies, 30000)):
+        if lists:
+            call = [o.sensorium, "text", "eval", out, "--json", "--restrict", str(restrict)]
+            call += [part for path in lists for part in (flag, path)]
+            said = json.loads(subprocess.run(call, check=True, capture_output=True).stdout)
+            for rated in said["pairs"]:
+                found[os.path.basename(rated["file"])] = round(rated["spearman"], 4)
+            for asked in said["analogies"]:
+                found[os.path.basename(asked["file"])] = round(asked["total"]["correct"] / asked["total"]["questions"], 4)
     return found
 
 
@@ -65,7 +70,7 @@ def main():
     for name in ("sensorium", "word2vec", "fasttext"):
         parser.add_argument("--" + name)
     parser.add_argument("--pairs", nargs="*", default=[])
-    parser.add_argument("--analogies")
+    parser.add_argument("--analogies", nargs="*", default=[])
     parser.add_argument("--dim", type=int, default=100)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--epochs", type=int, default=5)

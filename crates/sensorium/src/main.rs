@@ -5,9 +5,9 @@ mod demo;
 mod devices;
 mod joint;
 mod progress;
+mod text;
 mod vision;
 
-use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use burn::tensor::Device;
@@ -59,6 +59,9 @@ enum Area {
     /// One space of pictures and words: train, evaluate, tag, search, arithmetic.
     #[command(subcommand)]
     Joint(joint::Verb),
+    /// Word vectors: train, ask, evaluate, draw, convert.
+    #[command(subcommand)]
+    Text(text::Verb),
     /// Pictures: classify, resize, features.
     #[command(subcommand)]
     Vision(vision::VisionCommand),
@@ -83,6 +86,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Area::Demo(demo) => demo.run(&global),
         Area::Devices => devices::run(global.json),
         Area::Joint(verb) => verb.run(&global),
+        Area::Text(verb) => verb.run(&global),
         Area::Vision(command) => vision::run(command, &global.device()?, global.json),
     }
 }
@@ -94,7 +98,7 @@ fn start_log(quiet: bool) {
         .with_max_level(level)
         .with_target(false)
         .without_time()
-        .with_ansi(std::io::stderr().is_terminal())
+        .with_ansi(false)
         .init();
 }
 

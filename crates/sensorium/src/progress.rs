@@ -6,10 +6,19 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 /// A bar over `total` of something (`what`, in the plural).
 pub(crate) fn bar(total: usize, what: &str, shown: bool) -> ProgressBar {
+    let template = "{msg:>22} {wide_bar} {pos}/{len} {per_sec:>12} {eta:>4} left";
+    styled(total, template, shown).with_message(what.to_string())
+}
+
+/// A bar over `total` parts of a whole that only its message can tell about.
+pub(crate) fn told_bar(total: usize, shown: bool) -> ProgressBar {
+    styled(total, "{bar:40} {percent:>3}% {eta:>4} left  {msg}", shown)
+}
+
+fn styled(total: usize, template: &str, shown: bool) -> ProgressBar {
     let target = if shown { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
-    let style = "{msg:>22} {wide_bar} {pos}/{len} {per_sec:>12} {eta:>4} left";
-    let style = ProgressStyle::with_template(style).expect("a valid template");
-    ProgressBar::with_draw_target(Some(total as u64), target).with_style(style).with_message(what.to_string())
+    let style = ProgressStyle::with_template(template).expect("a valid template");
+    ProgressBar::with_draw_target(Some(total as u64), target).with_style(style)
 }
 
 /// Where features are kept between runs: `$SENSORIUM_CACHE`, else `sensorium` in the user's cache folder.

@@ -129,3 +129,72 @@ fn runs_and_indexes_that_are_none_are_named() {
     let device = ["vision", "classify", photo().to_str().unwrap(), "--device", "gpu"].map(String::from);
     refused(dir.path(), &device.each_ref().map(String::as_str), &["device 'gpu'", "flex"]);
 }
+
+#[test]
+fn texts_that_nothing_can_be_learned_from_are_named() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::create_dir(dir.path().join("folder")).unwrap();
+    fs::write(dir.path().join("empty.txt"), "").unwrap();
+    fs::write(dir.path().join("one.txt"), "word ".repeat(50)).unwrap();
+    fs::write(dir.path().join("latin1.txt"), b"a caf\xe9\n").unwrap();
+    fs::write(dir.path().join("cut.gz"), b"\x1f\x8b\x08").unwrap();
+    fs::write(dir.path().join("good.txt"), "a cat and a dog\n".repeat(50)).unwrap();
+    for (corpus, out, words) in [
+        ("empty.txt", "v.bin", vec!["empty.txt", "0 words", "at least 2"]),
+        ("one.txt", "v.bin", vec!["one.txt", "1 words", "at least 2"]),
+        ("latin1.txt", "v.bin", vec!["latin1.txt", "line 1", "UTF-8"]),
+        ("cut.gz", "v.bin", vec!["cut.gz"]),
+        ("none.txt", "v.bin", vec!["none.txt"]),
+        ("folder", "v.bin", vec!["folder", "no file"]),
+        ("good.txt", "v.xyz", vec!["v.xyz", ".safetensors"]),
+        (".", "v.bin", vec!["--out v.bin", "folder of the text"]),
+    ] {
+        refused(dir.path(), &["text", "train", corpus, "--out", out], &words);
+        assert!(!dir.path().join(out).exists(), "{corpus}: nothing half-written");
+        assert!(!dir.path().join(format!("{out}.partial")).exists(), "{corpus}: nothing left");
+    }
+    for (flag, value) in [("--dim", "0"), ("--window", "0"), ("--sample", "2"), ("--epochs", "0"), ("--alpha", "-1")] {
+        let flag_value = format!("{flag}={value}");
+        refused(dir.path(), &["text", "train", "good.txt", "--out", "v.bin", &flag_value], &["must be"]);
+    }
+}
+
+#[test]
+fn word_vectors_that_break_a_rule_are_named() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("absurd.bin"), "99999999999999999999 300\nword ").unwrap();
+    fs::write(dir.path().join("wide.bin"), b"1 99999999999\nword \0\0\0\0").unwrap();
+    fs::write(dir.path().join("cut.bin"), b"2 1\na \0\0\0\0\nb \0\0").unwrap();
+    fs::write(dir.path().join("fasttext.bin"), 793_712_314_u32.to_le_bytes()).unwrap();
+    fs::write(dir.path().join("empty.bin"), b"").unwrap();
+    for file in ["absurd.bin", "wide.bin", "cut.bin", "fasttext.bin", "empty.bin", "none.bin"] {
+        refused(dir.path(), &["text", "info", file], &[file]);
+        refused(dir.path(), &["text", "neighbors", file, "a"], &[file]);
+        refused(dir.path(), &["text", "convert", file, "out.vec"], &[file]);
+    }
+    assert!(!dir.path().join("out.vec").exists(), "nothing half-written");
+}
+
+#[test]
+fn questions_without_an_answer_are_named() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("v.vec"), "3 2\nking 1 0\nman 1 1\nwoman 0 1\n").unwrap();
+    fs::write(dir.path().join("bad.tsv"), "king\tman\t5\nking\tman\tmuch\n").unwrap();
+    fs::write(dir.path().join("unknown.tsv"), "cat\tdog\t5\n").unwrap();
+    fs::write(dir.path().join("bad.txt"), ": three\nking man woman\n").unwrap();
+    for (args, words) in [
+        (vec!["neighbors", "v.vec", "kimg"], vec!["'kimg'", "'king'"]),
+        (vec!["analogy", "v.vec", "man", "king", "girl"], vec!["'girl'", "3 words"]),
+        (vec!["map", "v.vec", "king", "cat", "--out", "map.svg"], vec!["'cat'"]),
+        (vec!["map", "v.vec", "@none.txt", "--out", "map.svg"], vec!["none.txt"]),
+        (vec!["map", "v.vec", "king", "man", "--out", "map.gif"], vec!["map.gif", ".svg"]),
+        (vec!["map", "v.vec", "king", "man", "--method", "tsne", "--out", "map.svg"], vec!["at least 4"]),
+        (vec!["eval", "v.vec", "--pairs", "bad.tsv"], vec!["bad.tsv", "line 2"]),
+        (vec!["eval", "v.vec", "--pairs", "unknown.tsv"], vec!["pairs"]),
+        (vec!["eval", "v.vec", "--analogies", "bad.txt"], vec!["bad.txt", "line 2"]),
+        (vec!["convert", "v.vec", "v.csv"], vec!["v.csv", ".fifu"]),
+    ] {
+        refused(dir.path(), &[vec!["text"], args].concat(), &words);
+    }
+    assert!(!dir.path().join("map.svg").exists() && !dir.path().join("v.csv").exists(), "nothing half-written");
+}

@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use assert_cmd::Command;
+use sensorium_text::vectors::fasttext::{self, Entry, FastText};
 
 fn samples() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/samples")
@@ -23,7 +24,7 @@ fn form(text: &str) -> String {
 
 #[test]
 fn help() {
-    let verbs: [&[&str]; 13] = [
+    let verbs: [&[&str]; 21] = [
         &[],
         &["demo"],
         &["devices"],
@@ -34,6 +35,14 @@ fn help() {
         &["joint", "search"],
         &["joint", "tag"],
         &["joint", "arithmetic"],
+        &["text"],
+        &["text", "train"],
+        &["text", "neighbors"],
+        &["text", "analogy"],
+        &["text", "eval"],
+        &["text", "map"],
+        &["text", "convert"],
+        &["text", "info"],
         &["vision", "classify"],
         &["vision", "resize"],
         &["vision", "features"],
@@ -70,4 +79,37 @@ fn a_space_learned_and_measured() {
     let learned = output(folder.path(), &["joint", "train", "--data", data, "--out", "run", "--solver", "ridge"]);
     let measured = output(folder.path(), &["joint", "eval", "run", "--data", data, "--split", "test"]);
     insta::assert_snapshot!(form(&format!("{learned}\n{measured}")));
+}
+
+#[test]
+fn king_minus_man_plus_woman() {
+    let folder = tempfile::tempdir().unwrap();
+    let corpus = samples().join("text/kingdom.txt");
+    let settings = ["--dim", "24", "--epochs", "200", "--sample", "0", "--out", "v.vec", "--json"];
+    let train = [&["text", "train", corpus.to_str().unwrap()], settings.as_slice()].concat();
+    let json = |args: &[&str]| serde_json::from_str::<serde_json::Value>(&output(folder.path(), args)).unwrap();
+    let said = json(&train);
+    assert_eq!((said["vocabulary"].as_u64(), said["out"].as_str()), (Some(265), Some("v.vec")));
+    assert!(said["loss"].as_f64().unwrap() < 0.6, "{said}");
+
+    let answers = output(folder.path(), &["text", "analogy", "v.vec", "man", "king", "woman", "-k", "1"]);
+    assert_eq!(form(&answers), "  0  0.000  queen\n");
+    let said = json(&["text", "analogy", "v.vec", "cat", "kitten", "dog", "--mul", "--json"]);
+    assert_eq!(said["answers"][0]["word"], "puppy", "{said}");
+    let said = json(&["text", "info", "v.vec", "--json"]);
+    assert_eq!((said["words"].as_u64(), said["dim"].as_u64()), (Some(265), Some(24)));
+}
+
+#[test]
+fn unknown_words_of_a_fasttext_model() {
+    let folder = tempfile::tempdir().unwrap();
+    let words = ["cat", "dog"].map(|text| Entry { text: text.to_string(), count: 9 }).to_vec();
+    let settings = fasttext::Settings { dim: 2, buckets: 1, ..fasttext::Settings::default() };
+    let input = vec![4.0, 0.0, 0.0, 4.0, 1.0, 0.5];
+    let model = FastText::new(settings, words, vec![], input, vec![0.0; 4]).unwrap();
+    model.write(folder.path().join("model.bin")).unwrap();
+    let answers = output(folder.path(), &["text", "neighbors", "model.bin", "cats", "-k", "1"]);
+    assert_eq!(form(&answers), "  0  0.000  cat\n");
+    let info = output(folder.path(), &["text", "info", "model.bin", "--json"]);
+    assert!(info.contains("\"buckets\":1"), "{info}");
 }

@@ -18,7 +18,8 @@ fn corpus(folder: &std::path::Path) -> Corpus {
     let mut rng = ChaCha8Rng::seed_from_u64(1);
     let mut builder = CorpusBuilder::new(folder).expect("a folder to write to");
     for _ in 0..WORDS / 25 {
-        let sentence: Vec<String> = (0..25).map(|_| format!("w{:.0}", TYPES.powf(rng.random_range(0.0..1.0)))).collect();
+        let sentence: Vec<String> =
+            (0..25).map(|_| format!("w{:.0}", TYPES.powf(rng.random_range(0.0..1.0)))).collect();
         builder.push(&sentence.join(" ")).expect("room on the disk");
     }
     builder.finish(1).expect("words")

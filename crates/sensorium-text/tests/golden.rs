@@ -17,7 +17,7 @@ fn golden_text() {
             "vse_encoders" => check_vse_encoders(&fixture),
             "vector_files" => check_vector_files(&fixture),
             "fasttext" => check_fasttext(&fixture),
-            "word_evaluation" => {} // in golden_queries.rs
+            "word_evaluation" => {}                         // in golden_queries.rs
             "w2v_updates" | "huffman" | "vocab_stats" => {} // in golden_word2vec.rs
             other => panic!("{}: no test handles the family {other}", fixture.name),
         }

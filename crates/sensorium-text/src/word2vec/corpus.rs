@@ -209,7 +209,9 @@ impl Corpus {
         let tokens = unsafe { Mmap::map(&file) }.map_err(Error::io(&path, "read"))?;
         let corpus = Self { vocabulary, words, tokens };
         let count = corpus.vocabulary.len() as u32;
-        if !corpus.tokens.len().is_multiple_of(4) || corpus.tokens().iter().any(|token| *token >= count && *token != END) {
+        if !corpus.tokens.len().is_multiple_of(4)
+            || corpus.tokens().iter().any(|token| *token >= count && *token != END)
+        {
             return Err(bad(&path, "its numbers do not fit the words beside it; read the text again").into());
         }
         Ok(corpus)

@@ -198,11 +198,8 @@ mod tests {
                 labels,
                 deltas: S::as_mut_simd_f32s(&mut deltas).0,
             };
-            let mut hidden = Hidden::<S> {
-                values: S::as_simd_f32s(&values).0,
-                errors: S::as_mut_simd_f32s(&mut errors).0,
-                width,
-            };
+            let mut hidden =
+                Hidden::<S> { values: S::as_simd_f32s(&values).0, errors: S::as_mut_simd_f32s(&mut errors).0, width };
             step(simd, &mut hidden, &self.at, tile, lr, &mut g);
 
             let (mut want_errors, mut want_deltas) = (vec![0.5; rows * stride], vec![0.0; N * stride]);

@@ -225,7 +225,8 @@ impl<'a> Trainer<'a> {
     pub fn vectors(&self) -> Result<WordVectors> {
         let rows = self.input.to_rows();
         if rows.iter().any(|value| !value.is_finite()) {
-            let reason = format!("the vectors are not finite; lower the learning rate of {}", self.settings.learning_rate());
+            let reason =
+                format!("the vectors are not finite; lower the learning rate of {}", self.settings.learning_rate());
             return Err(Error::Train { reason }.into());
         }
         WordVectors::new(self.corpus.vocabulary().words().to_vec(), self.settings.dim, rows)
@@ -268,7 +269,8 @@ impl<'a> Trainer<'a> {
     /// since the learning rate falls by them.
     pub fn resume(corpus: &'a Corpus, settings: Settings, path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        let bad = |reason: String| Error::Format { path: path.to_path_buf(), format: "checkpoint of a training", reason };
+        let bad =
+            |reason: String| Error::Format { path: path.to_path_buf(), format: "checkpoint of a training", reason };
         let tensors = weights::read(path)?;
         let said = tensors.get("state").and_then(|data| data.clone().try_into_vec::<u8>().ok());
         let said = said.ok_or_else(|| bad("it has no tensor `state` of bytes".to_string()))?;

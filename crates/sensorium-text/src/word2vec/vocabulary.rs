@@ -24,7 +24,8 @@ impl Vocabulary {
     pub fn new(counted: impl IntoIterator<Item = (String, u64)>, min_count: u64) -> Result<Self> {
         let mut kept: Vec<(String, u64)> = counted.into_iter().filter(|(_, count)| *count >= min_count).collect();
         if kept.len() < 2 {
-            let rule = format!("at least 2 words must occur {min_count} times or more; give more text or a lower minimum");
+            let rule =
+                format!("at least 2 words must occur {min_count} times or more; give more text or a lower minimum");
             return Err(Error::config("corpus", format!("{} words", kept.len()), rule).into());
         }
         kept.sort_by_key(|(_, count)| Reverse(*count));

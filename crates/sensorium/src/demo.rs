@@ -55,6 +55,7 @@ impl Demo {
         let inner = subject.inner(&fold, self.seed);
         let lesson = subject.lesson(&fold);
         let origin = || subject.origin(lesson, self.seed);
+        let raw = subject.raw_features(&fold);
 
         let mut measured = Vec::new();
         let mut spaces = Vec::new();
@@ -66,7 +67,7 @@ impl Demo {
             let scales = subject.choose_scales(&inner, &rehearsal)?;
             let mut space = settings.fit(lesson, origin(), &device)?;
             space.set_scale(scales.gender);
-            measured.push(Measured { name: name.to_string(), folds: vec![subject.ask(&fold, &space, scales)?] });
+            measured.push(Measured { name: name.to_string(), folds: vec![subject.ask(&fold, &space, &raw, scales)?] });
             spaces.push(space);
         }
         say(global, &format!("{}: the same by gradient descent", train::METHODS[2]));
@@ -74,13 +75,13 @@ impl Demo {
         let fitted =
             settings.fit(subject.lesson(&inner), &inner.test, origin(), None, train::shown(global), &device)?;
         let scales = subject.choose_scales(&inner, &fitted.space)?;
-        let answers = subject.ask(&fold, &fitted.space, scales)?;
+        let answers = subject.ask(&fold, &fitted.space, &raw, scales)?;
         measured.push(Measured { name: train::METHODS[2].to_string(), folds: vec![answers] });
 
         let base = fold.test.iter().filter(|i| subject.protocol.set().items[**i].base).count();
         let results = Results {
             methods: measured,
-            nearest: vec![subject.ask_nearest(&fold)?],
+            nearest: vec![subject.ask_nearest(&fold, &raw)?],
             tag_prior: vec![subject.protocol.tag_prior(&fold)?],
             held_out: vec![base],
         };

@@ -198,3 +198,13 @@ fn questions_without_an_answer_are_named() {
     }
     assert!(!dir.path().join("map.svg").exists() && !dir.path().join("v.csv").exists(), "nothing half-written");
 }
+
+#[test]
+fn a_cause_is_told_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let call = ["text", "info", "missing.bin"];
+    let output = Command::cargo_bin("sensorium").unwrap().current_dir(dir.path()).args(call).output().unwrap();
+    let message = String::from_utf8(output.stderr).unwrap();
+    assert!(message.starts_with("error: missing.bin: cannot read: "), "{message}");
+    assert_eq!(message.matches("(os error 2)").count(), 1, "{message}");
+}

@@ -10,7 +10,7 @@ use super::emoji::Style;
 use super::features::{Features, Matrix, Standard};
 use super::fit::Lesson;
 use super::pairs::Pairs;
-use super::protocol::{Answers, Embedded, Fold, NearestAnswers, Protocol, Scales, TagScores};
+use super::protocol::{Answers, Embedded, Fold, NearestAnswers, Protocol, RawFeatures, Scales, TagScores};
 use super::space::{Origin, Space};
 use super::split;
 use super::words::{Semantics, TextMap};
@@ -110,13 +110,12 @@ impl Subject {
     ///
     /// # Errors
     /// If an embedding is not finite.
-    pub fn ask(&self, fold: &Fold, space: &Space, scales: Scales) -> Result<Answers> {
+    pub fn ask(&self, fold: &Fold, space: &Space, raw: &RawFeatures, scales: Scales) -> Result<Answers> {
         let google = space.embed_features(&self.google_features);
         let twitter = space.embed_features_as(&self.twitter_features, &Standard::of(&self.twitter_features));
         let texts = |texts: &[&str]| space.embed_texts(texts);
-        let (near_google, near_twitter) = self.directions(fold);
         let embedded = Embedded { google: &google, twitter: &twitter, texts: &texts };
-        self.protocol.ask(fold, &embedded, (&near_google, &near_twitter), scales)
+        self.protocol.ask(fold, &embedded, raw, scales)
     }
 
     /// The training concepts of a fold dealt again: most to learn from, a part to choose settings on.
@@ -144,17 +143,16 @@ impl Subject {
     ///
     /// # Errors
     /// If no training name has a GloVe vector.
-    pub fn ask_nearest(&self, fold: &Fold) -> Result<NearestAnswers> {
-        let (google, twitter) = self.directions(fold);
+    pub fn ask_nearest(&self, fold: &Fold, raw: &RawFeatures) -> Result<NearestAnswers> {
         let map: TextMap = self.lesson(fold).text_map(Semantics::Kernel, false)?;
-        self.protocol.ask_nearest(fold, (&google, &twitter), &|texts| map.forward(texts))
+        self.protocol.ask_nearest(fold, raw, &|texts| map.forward(texts))
     }
 
-    /// The standardised features of both styles at length 1: Google's by its training drawings, Twitter's by its own.
-    fn directions(&self, fold: &Fold) -> (Matrix, Matrix) {
+    /// What raw features say of a fold. Google's are standardised by its training drawings, Twitter's by their own.
+    pub fn raw_features(&self, fold: &Fold) -> RawFeatures {
         let google = Standard::of(&self.google_features.select(&fold.train)).apply(&self.google_features);
         let twitter = Standard::of(&self.twitter_features).apply(&self.twitter_features);
-        (google.normalised(), twitter.normalised())
+        self.protocol.raw_features(fold, google.normalised(), &twitter.normalised())
     }
 
     /// Runs every method on every fold. `progress` hears of each method's fold as it ends.
@@ -177,14 +175,15 @@ impl Subject {
         for (number, fold) in folds.iter().enumerate() {
             let lesson = self.lesson(fold);
             let inner = self.inner(fold, seed);
+            let raw = self.raw_features(fold);
             for (method, measured) in methods.iter_mut().zip(&mut table.methods) {
                 let rehearsal = (method.fit)(self.lesson(&inner), self.origin(lesson, seed))?;
                 let scales = self.choose_scales(&inner, &rehearsal)?;
                 let space = (method.fit)(lesson, self.origin(lesson, seed))?;
-                measured.folds.push(self.ask(fold, &space, scales)?);
+                measured.folds.push(self.ask(fold, &space, &raw, scales)?);
                 progress(method.name, number);
             }
-            table.nearest.push(self.ask_nearest(fold)?);
+            table.nearest.push(self.ask_nearest(fold, &raw)?);
             table.tag_prior.push(self.protocol.tag_prior(fold)?);
             let base = |i: &&usize| self.protocol.set().items[**i].base;
             table.held_out.push(fold.test.iter().filter(base).count());

@@ -71,6 +71,17 @@ pub struct Embedded<'a> {
     pub texts: &'a dyn Fn(&[&str]) -> Matrix,
 }
 
+/// What raw features say of a fold, the same beside every space.
+pub struct RawFeatures {
+    /// Google's drawings, a row an item: standardised features at length 1.
+    google: Matrix,
+    /// For Twitter's drawing of each training concept, the best cosine with a training drawing of each name, of any skin
+    /// tone; −1 for the names of held-out concepts.
+    style: Vec<f32>,
+    /// The same with hubs corrected.
+    style_csls: Vec<f32>,
+}
+
 /// Answers to all questions of one fold, in percent but for the ranks.
 #[derive(Debug, Clone, Serialize)]
 pub struct Answers {
@@ -191,12 +202,34 @@ impl Protocol {
         items.iter().map(|i| self.set.items[*i].name.as_str()).collect()
     }
 
-    /// Puts every question of `fold` to a space. `nearest` has the standardised features that the nearest drawing is
-    /// sought by, of Google's and of Twitter's drawings; `scales` the lengths of the text offsets.
+    /// What raw features say of `fold`: the standardised features of Google's and of Twitter's drawings, a row an item, at
+    /// length 1.
+    pub fn raw_features(&self, fold: &Fold, google: Matrix, twitter: &Matrix) -> RawFeatures {
+        let known = google.select(&fold.train);
+        let cosines = scores(&twitter.select(&self.base_among(&fold.train)), &known);
+        let style = self.best_of_names(fold, &cosines);
+        let hubs = hubness(&twitter.select(&self.base), &known);
+        let style_csls = self.best_of_names(fold, &without_hubs(cosines, &hubs));
+        RawFeatures { google, style, style_csls }
+    }
+
+    /// Of scores with each training drawing, `[queries, drawings]`, the best of each name, −1 for those without one.
+    fn best_of_names(&self, fold: &Fold, scores: &[f32]) -> Vec<f32> {
+        let mut best = vec![-1.0f32; scores.len() / fold.train.len() * self.base.len()];
+        for (best, scores) in best.chunks_exact_mut(self.base.len()).zip(scores.chunks_exact(fold.train.len())) {
+            for (item, score) in fold.train.iter().zip(scores) {
+                let best = &mut best[self.base_of[*item]];
+                *best = best.max(*score);
+            }
+        }
+        best
+    }
+
+    /// Puts every question of `fold` to a space. `scales` has the lengths of the text offsets.
     ///
     /// # Errors
     /// If an embedding is not finite.
-    pub fn ask(&self, fold: &Fold, space: &Embedded, nearest: (&Matrix, &Matrix), scales: Scales) -> Result<Answers> {
+    pub fn ask(&self, fold: &Fold, space: &Embedded, raw: &RawFeatures, scales: Scales) -> Result<Answers> {
         let test = self.base_among(&fold.test);
         let names = (space.texts)(&self.names(&test));
         let drawings = space.google.select(&test);
@@ -211,13 +244,9 @@ impl Protocol {
         let gold = one_each(&gold, self.base.len())?;
         let alone = scores(&space.twitter.select(&learned), &all_names);
         let style = metrics::ranks_from_scores(&alone, &gold, Ties::default())?;
-        let style_drawings = nearest.1.select(&learned);
-        let near = self.nearest_names(fold, &style_drawings, nearest.0, None);
-        let both = metrics::ranks_from_scores(&fused(&alone, &near), &gold, Ties::default())?;
+        let both = metrics::ranks_from_scores(&fused(&alone, &raw.style), &gold, Ties::default())?;
         let alone = without_hubs(alone, &hubness(&space.twitter.select(&self.base), &all_names));
-        let near_hubs = hubness(&nearest.1.select(&self.base), &nearest.0.select(&fold.train));
-        let near = self.nearest_names(fold, &style_drawings, nearest.0, Some(&near_hubs));
-        let csls = metrics::ranks_from_scores(&fused(&alone, &near), &gold, Ties::default())?;
+        let csls = metrics::ranks_from_scores(&fused(&alone, &raw.style_csls), &gold, Ties::default())?;
         Ok(Answers {
             text_to_image: Recall::of(&own.t2i)?,
             image_to_text: Recall::of(&own.i2t)?,
@@ -240,10 +269,11 @@ impl Protocol {
     pub fn ask_nearest(
         &self,
         fold: &Fold,
-        (google, twitter): (&Matrix, &Matrix),
+        raw: &RawFeatures,
         texts: &dyn Fn(&[&str]) -> Matrix,
     ) -> Result<NearestAnswers> {
         let (test, learned) = (self.base_among(&fold.test), self.base_among(&fold.train));
+        let google = &raw.google;
         let (drawings, known) = (google.select(&test), google.select(&learned));
         let (names, known_names) = (texts(&self.names(&test)), texts(&self.names(&learned)));
         let paired = Gold::paired(test.len());
@@ -253,8 +283,7 @@ impl Protocol {
         let text_to_image = ranks(&drawings, &by_name, &paired)?;
         let image_to_text = ranks(&by_drawing, &names, &paired)?;
         let gold: Vec<u32> = learned.iter().map(|i| self.base_of[*i] as u32).collect();
-        let near = self.nearest_names(fold, &twitter.select(&learned), google, None);
-        let style = metrics::ranks_from_scores(&near, &one_each(&gold, self.base.len())?, Ties::default())?;
+        let style = metrics::ranks_from_scores(&raw.style, &one_each(&gold, self.base.len())?, Ties::default())?;
         let cosines = scores(&drawings, &known);
         let mut tag_scores = vec![-1.0f32; test.len() * self.tags.len()];
         for (best, cosines) in tag_scores.chunks_exact_mut(self.tags.len()).zip(cosines.chunks_exact(learned.len())) {
@@ -277,23 +306,6 @@ impl Protocol {
             gender: without(&self.changes[0])?,
             tone: without(&self.changes[1])?,
         })
-    }
-
-    /// For each of `queries`, the best cosine with a training drawing of each name, of any skin tone; −1 for the names of
-    /// held-out concepts. `hubs` has the [`hubness`] of each training drawing, if hubs are to count less.
-    fn nearest_names(&self, fold: &Fold, queries: &Matrix, google: &Matrix, hubs: Option<&[f32]>) -> Vec<f32> {
-        let mut cosines = scores(queries, &google.select(&fold.train));
-        if let Some(hubs) = hubs {
-            cosines = without_hubs(cosines, hubs);
-        }
-        let mut best = vec![-1.0f32; queries.rows() * self.base.len()];
-        for (best, cosines) in best.chunks_exact_mut(self.base.len()).zip(cosines.chunks_exact(fold.train.len())) {
-            for (item, cosine) in fold.train.iter().zip(cosines) {
-                let best = &mut best[self.base_of[*item]];
-                *best = best.max(*cosine);
-            }
-        }
-        best
     }
 
     /// Scores for tags (`[items, tags]`) against the truth.

@@ -10,7 +10,7 @@ use sensorium_core::files::write_atomic_with;
 use super::WordVectors;
 use super::cursor::{Cursor, Parsed};
 use super::layout::{f32s, write_f32s};
-use super::mapped::map;
+use super::mapped::map_file;
 use super::words::{WordList, parse_word};
 use crate::Result;
 
@@ -232,7 +232,7 @@ impl FastText {
     /// If the file cannot be read, is of another version than 12, is quantized (`.ftz`), or breaks a rule of the format.
     pub fn read(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        let bytes = map(path)?;
+        let bytes = map_file(path)?;
         Ok(parse(&bytes).map_err(|reason| Error::format(path, FORMAT, reason))?)
     }
 

@@ -15,7 +15,7 @@ use sensorium_core::files::write_atomic_with;
 use super::WordVectors;
 use super::cursor::{Cursor, Parsed};
 use super::layout::{Layout, Number, f32s, write_f32s};
-use super::mapped::map;
+use super::mapped::map_file;
 use super::words::{WordList, parse_word, shown};
 use crate::Result;
 
@@ -42,7 +42,7 @@ mod chunk {
 /// If the file cannot be read or is no finalfusion file.
 pub fn read_metadata(path: impl AsRef<Path>) -> Result<Option<String>> {
     let path = path.as_ref();
-    let bytes = map(path)?;
+    let bytes = map_file(path)?;
     let metadata = || {
         let Some((_, range)) = chunks(&bytes)?.into_iter().find(|(id, _)| *id == chunk::METADATA) else {
             return Ok(None);

@@ -43,7 +43,7 @@ impl MappedVectors {
     /// If the file cannot be read, is of another format or breaks the rules of its own.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        let bytes = map(path)?;
+        let bytes = map_file(path)?;
         let format = Format::of(&bytes, path);
         let layout = format.layout(&bytes, path).map_err(|reason| Error::format(path, format.name(), reason))?;
         Ok(Self { path: path.to_path_buf(), bytes, format, layout })
@@ -112,7 +112,7 @@ impl MappedVectors {
 }
 
 /// The bytes of a plain file.
-pub(super) fn map(path: &Path) -> Result<Mmap> {
+pub(crate) fn map_file(path: &Path) -> Result<Mmap> {
     let fail = || Error::io(path, "read");
     let file = File::open(path).map_err(fail())?;
     if !file.metadata().map_err(fail())?.is_file() {

@@ -55,6 +55,7 @@ use words::{WordList, shown};
 
 pub use fasttext::FastText;
 pub use mapped::MappedVectors;
+pub(crate) use mapped::map_file;
 pub use quantized::{Int8Vectors, ProductQuantizer, ProductQuantizerConfig, ProductVectors};
 
 /// Words with a vector each, in the order of the file (usually by falling frequency).
@@ -144,7 +145,7 @@ fn check_dim(dim: usize) -> Parsed<()> {
 /// If the file cannot be read or breaks the rules of its format; the message names the file and the place in it.
 pub fn read(path: impl AsRef<Path>) -> Result<WordVectors> {
     let path = path.as_ref();
-    let bytes = mapped::map(path)?;
+    let bytes = map_file(path)?;
     let format = Format::of(&bytes, path);
     Ok(format.parse(&bytes, path).map_err(|reason| Error::format(path, format.name(), reason))?)
 }
@@ -157,26 +158,31 @@ pub fn read(path: impl AsRef<Path>) -> Result<WordVectors> {
 /// [`Error::Io`] if the file cannot be written.
 pub fn write(path: impl AsRef<Path>, vectors: &WordVectors) -> Result<()> {
     let path = path.as_ref();
-    match Format::of_name(path) {
-        Some(Format::Word2vecText) => {
+    match Format::to_write(path)? {
+        Format::Word2vecText => {
             check_words(path, vectors)?;
             Ok(write_atomic_with(path, |out| text::write_word2vec(out, vectors))?)
         }
-        Some(Format::Word2vecBinary) => {
+        Format::Word2vecBinary => {
             check_words(path, vectors)?;
             Ok(write_atomic_with(path, |out| word2vec_binary::write(out, vectors))?)
         }
-        Some(Format::Glove) => {
+        Format::Glove => {
             check_words(path, vectors)?;
             Ok(write_atomic_with(path, |out| text::write_glove(out, vectors))?)
         }
-        Some(Format::Finalfusion) => finalfusion::write(path, vectors, None),
-        Some(Format::Safetensors) => safetensors::write(path, vectors),
-        Some(Format::FastText) | None => {
-            let rule = "the extension must be .txt, .vec, .bin, .glove, .glove.txt, .fifu or .safetensors";
-            Err(Error::config("file", path.display(), rule).into())
-        }
+        Format::Finalfusion => finalfusion::write(path, vectors, None),
+        Format::Safetensors => safetensors::write(path, vectors),
+        Format::FastText => unreachable!("no extension stands for it"),
     }
+}
+
+/// Checks that [`write()`] knows a format by the name of `path`: before the work that leads to vectors.
+///
+/// # Errors
+/// [`Error::Config`] if the extension stands for no format.
+pub fn check_name(path: impl AsRef<Path>) -> Result<()> {
+    Format::to_write(path.as_ref()).map(|_| ())
 }
 
 /// The formats in which words end at a blank can hold no blank in a word.
@@ -221,6 +227,12 @@ impl Format {
             None if matches!(name, None | Some(Self::Word2vecText)) => Self::Glove,
             None => name.expect("a format by name"),
         }
+    }
+
+    /// By the extension, which must stand for one.
+    fn to_write(path: &Path) -> Result<Self> {
+        let rule = "the extension must be .txt, .vec, .bin, .glove, .glove.txt, .fifu or .safetensors";
+        Ok(Self::of_name(path).ok_or_else(|| Error::config("file", path.display(), rule))?)
     }
 
     fn of_name(path: &Path) -> Option<Self> {

@@ -10,7 +10,7 @@ use sensorium_core::Error;
 use sensorium_core::weights::{TensorMap, parse_safetensors, write_safetensors};
 
 use super::cursor::Parsed;
-use super::mapped::map;
+use super::mapped::map_file;
 use super::safetensors::{with_words, words_of};
 use super::words::WordList;
 use super::{WordVectors, check_dim};
@@ -86,9 +86,7 @@ impl Int8Vectors {
     /// # Errors
     /// If the file cannot be read, a tensor is missing or of another shape, or a scale is negative or not finite.
     pub fn read(path: impl AsRef<Path>) -> Result<Self> {
-        let path = path.as_ref();
-        let file = parse_safetensors(path, &map(path)?)?;
-        Ok(Self::from_file(&file).map_err(|reason| Error::format(path, Self::FORMAT, reason))?)
+        read_with(path.as_ref(), Self::FORMAT, Self::from_file)
     }
 
     fn from_file(file: &TensorMap) -> Parsed<Self> {
@@ -118,6 +116,12 @@ fn scale(row: &[f32]) -> f32 {
 
 fn is_scale(scale: &f32) -> bool {
     *scale >= 0.0 && (scale * f32::from(i8::MAX)).is_finite()
+}
+
+/// What `parse` makes of the tensors of a file; its errors name the file and the `format`.
+fn read_with<T>(path: &Path, format: &'static str, parse: impl FnOnce(&TensorMap) -> Parsed<T>) -> Result<T> {
+    let file = parse_safetensors(path, &map_file(path)?)?;
+    Ok(parse(&file).map_err(|reason| Error::format(path, format, reason))?)
 }
 
 /// The tensor `name` of a file and its shape.
@@ -349,9 +353,7 @@ impl ProductVectors {
     /// If the file cannot be read, a tensor is missing or of another shape, a centroid is not finite, or a code names a
     /// centroid that does not exist.
     pub fn read(path: impl AsRef<Path>) -> Result<Self> {
-        let path = path.as_ref();
-        let file = parse_safetensors(path, &map(path)?)?;
-        Ok(Self::from_file(&file).map_err(|reason| Error::format(path, Self::FORMAT, reason))?)
+        read_with(path.as_ref(), Self::FORMAT, Self::from_file)
     }
 
     fn from_file(file: &TensorMap) -> Parsed<Self> {

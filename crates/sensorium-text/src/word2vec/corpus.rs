@@ -2,16 +2,17 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{BufReader, BufWriter, Read, Write};
+use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use memmap2::Mmap;
 use sensorium_core::Error;
-use sensorium_core::files::write_atomic;
+use sensorium_core::files::{write_atomic, write_atomic_with};
 use serde::{Deserialize, Serialize};
 
 use super::vocabulary::Vocabulary;
 use crate::Result;
+use crate::vectors::map_file;
 
 /// The end of a sentence among the tokens.
 pub(super) const END: u32 = u32::MAX;
@@ -21,6 +22,7 @@ const DROPPED: u32 = u32::MAX - 1;
 const TOKENS: &str = "tokens.u32";
 const WORDS: &str = "corpus.json";
 const SPOOL: &str = "words.u32";
+const FORMAT: &str = "encoded corpus";
 
 /// Reads sentences into a folder.
 ///
@@ -140,22 +142,10 @@ impl CorpusBuilder {
 
 /// Numbers by first occurrence to ranks by count; sentences of no known word are left out.
 fn rank_tokens(from: &Path, to: &Path, rank_of: &[u32]) -> Result<()> {
-    let mut source = BufReader::with_capacity(1 << 20, File::open(from).map_err(Error::io(from, "read"))?);
-    let mut out = BufWriter::with_capacity(1 << 20, File::create(to).map_err(Error::io(to, "write"))?);
-    let mut block = vec![0u8; 1 << 20];
-    let mut open = false;
-    loop {
-        let mut filled = 0;
-        while filled < block.len() {
-            match source.read(&mut block[filled..]).map_err(Error::io(from, "read"))? {
-                0 => break,
-                more => filled += more,
-            }
-        }
-        if filled == 0 {
-            break;
-        }
-        for number in block[..filled].as_chunks::<4>().0 {
+    let spool = map_file(from)?;
+    let write = |out: &mut dyn Write| {
+        let mut open = false;
+        for number in spool.as_chunks::<4>().0 {
             let token = match u32::from_le_bytes(*number) {
                 END if open => END,
                 END => continue,
@@ -163,11 +153,12 @@ fn rank_tokens(from: &Path, to: &Path, rank_of: &[u32]) -> Result<()> {
             };
             if token != DROPPED {
                 open = token != END;
-                out.write_all(&token.to_le_bytes()).map_err(Error::io(to, "write"))?;
+                out.write_all(&token.to_le_bytes())?;
             }
         }
-    }
-    Ok(out.flush().map_err(Error::io(to, "write"))?)
+        Ok(())
+    };
+    Ok(write_atomic_with(to, write)?)
 }
 
 #[derive(Serialize, Deserialize)]
@@ -193,26 +184,17 @@ impl Corpus {
     pub fn open(folder: impl AsRef<Path>) -> Result<Self> {
         let folder = folder.as_ref();
         let (list, path) = (folder.join(WORDS), folder.join(TOKENS));
-        let bad = |path: &Path, reason: &str| Error::Format {
-            path: path.to_path_buf(),
-            format: "encoded corpus",
-            reason: reason.to_string(),
-        };
         let json = std::fs::read(&list).map_err(Error::io(&list, "read"))?;
-        let Contents { vocabulary, words } =
-            serde_json::from_slice(&json).map_err(|error| bad(&list, &error.to_string()))?;
-        let file = File::open(&path).map_err(Error::io(&path, "read"))?;
-        // SAFETY: the bytes must not change while mapped, and the builder that wrote this file has closed it.
-        // SAFETY: read only, and written by nobody once it is whole; a file that another program cuts short while it is
-        // mapped is not guarded against.
-        #[expect(unsafe_code, reason = "memory map")]
-        let tokens = unsafe { Mmap::map(&file) }.map_err(Error::io(&path, "read"))?;
+        let parsed = serde_json::from_slice(&json);
+        let Contents { vocabulary, words } = parsed.map_err(|error| Error::format(&list, FORMAT, error.to_string()))?;
+        let tokens = map_file(&path)?;
         let corpus = Self { vocabulary, words, tokens };
         let count = corpus.vocabulary.len() as u32;
         if !corpus.tokens.len().is_multiple_of(4)
             || corpus.tokens().iter().any(|token| *token >= count && *token != END)
         {
-            return Err(bad(&path, "its numbers do not fit the words beside it; read the text again").into());
+            let reason = "its numbers do not fit the words beside it; read the text again";
+            return Err(Error::format(&path, FORMAT, reason).into());
         }
         Ok(corpus)
     }

@@ -206,7 +206,7 @@ fn train_sentence<S: Simd>(simd: S, lane: &mut Lane, round: &Round) {
     }
     mean.resize(row_lines, Line::default());
     mean_error.resize(row_lines, Line::default());
-    g.resize((2 * round.window).next_multiple_of(16) * TILE / Line::LEN + 1, Line::default());
+    g.resize((2 * round.window * TILE).div_ceil(Line::LEN), Line::default());
     let values = S::as_mut_simd_f32s(numbers_mut(values)).0;
     let errors = S::as_mut_simd_f32s(numbers_mut(&mut input.deltas[first * row_lines..])).0;
     let mean = S::as_mut_simd_f32s(numbers_mut(mean)).0;

@@ -50,8 +50,8 @@ fn files(path: &Path) -> Result<Vec<PathBuf>> {
         }
     }
     if found.is_empty() {
-        let reason = "it holds no file; name a file or a folder of text".to_string();
-        return Err(Error::Format { path: path.to_path_buf(), format: "folder of text", reason }.into());
+        let reason = "it holds no file; name a file or a folder of text";
+        return Err(Error::format(path, "folder of text", reason).into());
     }
     found.sort();
     Ok(found)
@@ -98,7 +98,7 @@ impl Lines {
         let line = String::from_utf8(line).map_err(|error| {
             let at = error.utf8_error().valid_up_to();
             let reason = format!("line {}, byte {at}: not UTF-8", self.number.max(1));
-            Error::Format { path: self.path.clone(), format: "text", reason }
+            Error::format(&self.path, "text", reason)
         })?;
         Ok(Some(line.trim_end().to_string()))
     }

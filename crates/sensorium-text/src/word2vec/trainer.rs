@@ -9,6 +9,7 @@
 use std::path::Path;
 use std::time::Instant;
 
+use burn::tensor::TensorData;
 use pulp::Arch;
 use rayon::prelude::*;
 use sensorium_core::Error;
@@ -254,11 +255,11 @@ impl<'a> Trainer<'a> {
         };
         let mut tensors = TensorMap::new(path.as_ref());
         for (name, table) in [("input", &self.input), ("output", &self.output)] {
-            let rows = table.to_rows();
-            tensors.insert(name, burn::tensor::TensorData::new(rows.clone(), [rows.len() / dim, dim]));
+            tensors.insert(name, TensorData::new(table.to_rows(), [table.rows(), dim]));
         }
         let said = serde_json::to_vec(&said).expect("a checkpoint becomes JSON");
-        tensors.insert("state", burn::tensor::TensorData::new(said.clone(), [said.len()]));
+        let length = said.len();
+        tensors.insert("state", TensorData::new(said, [length]));
         Ok(weights::write_safetensors(path.as_ref(), &tensors)?)
     }
 

@@ -30,6 +30,7 @@ impl Train {
     pub(super) fn run(self, global: &Global) -> anyhow::Result<()> {
         let settings = self.settings();
         settings.validate()?;
+        vectors::check_name(&self.out)?;
         if let Some(threads) = self.threads {
             rayon::ThreadPoolBuilder::new().num_threads(threads.get()).build_global()?;
         }
@@ -151,7 +152,6 @@ impl Partial {
     }
 
     fn read(&self, train: &Train, bar: &ProgressBar) -> anyhow::Result<Corpus> {
-        self.check_output(&train.out)?;
         if train.corpus.is_dir() && self.path.canonicalize()?.starts_with(train.corpus.canonicalize()?) {
             bail!("--out {}: lies in the folder of the text; choose another place", train.out.display());
         }
@@ -166,12 +166,6 @@ impl Partial {
             }
         }
         builder.finish(train.min_count).with_context(|| train.corpus.display().to_string())
-    }
-
-    /// Says before the work that no format belongs to the name of the output: writes a file of no words by that name.
-    fn check_output(&self, out: &Path) -> anyhow::Result<()> {
-        let name = out.file_name().with_context(|| format!("--out {}: is no file", out.display()))?;
-        Ok(vectors::write(self.path.join(name), &WordVectors::new(vec![], 1, vec![])?)?)
     }
 
     fn checkpoint(&self) -> PathBuf {

@@ -51,12 +51,15 @@ pub fn parse(name: &str) -> Result<Device> {
     let found = of_kind(kind);
     match (index, found.len()) {
         (_, 0) => Err(fail("this machine has no such device, or no driver for it".to_string())),
-        (Some(_), _) if matches!(kind, "flex" | "ndarray") => {
-            Err(fail(format!("a CPU backend has no number: write {kind}")))
-        }
+        (Some(_), _) if is_cpu(kind) => Err(fail(format!("a CPU backend has no number: write {kind}"))),
         (Some(index), count) if index >= count => Err(fail(format!("this machine has {count}, counted from 0"))),
         (index, _) => Ok(found[index.unwrap_or(0)].clone()),
     }
+}
+
+/// Whether [`parse`] gives a processor rather than a GPU for this name.
+pub fn is_cpu(name: &str) -> bool {
+    matches!(name, "flex" | "ndarray")
 }
 
 /// The devices of one kind on this machine, in a fixed order; empty where the kind is not built in.

@@ -41,7 +41,7 @@ fn training(c: &mut Criterion) {
         group.bench_function(name, |b| {
             b.iter(|| {
                 let mut trainer = Trainer::new(&corpus, settings.clone()).expect("settings in range");
-                while trainer.round() {}
+                while trainer.round().expect("it converges") {}
                 trainer.progress()
             });
         });

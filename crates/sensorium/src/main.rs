@@ -44,6 +44,12 @@ impl Global {
         Ok(sensorium_core::device::parse(&self.device)?)
     }
 
+    /// The device that `--device` names, where it is a GPU: for work that has kernels of its own for processors.
+    pub(crate) fn gpu(&self) -> anyhow::Result<Option<Device>> {
+        let device = self.device()?;
+        Ok((!sensorium_core::device::is_cpu(&self.device)).then_some(device))
+    }
+
     /// Whether to draw progress on stderr.
     pub(crate) fn progress(&self) -> bool {
         !self.quiet

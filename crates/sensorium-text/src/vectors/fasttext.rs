@@ -2,6 +2,7 @@
 //! fastText's own `.bin`, version 12.
 
 use std::io::{self, Write};
+use std::ops::RangeInclusive;
 use std::path::Path;
 
 use sensorium_core::Error;
@@ -288,23 +289,10 @@ impl FastText {
     /// given twice.
     pub fn ngrams(&self, word: &str) -> Vec<(String, usize)> {
         let Settings { min_n, max_n, buckets, .. } = self.settings;
-        if word == END_OF_SENTENCE || max_n == 0 {
-            return Vec::new();
-        }
-        let marked = format!("<{word}>");
-        let starts: Vec<usize> = marked.char_indices().map(|(at, _)| at).chain([marked.len()]).collect();
-        let last = starts.len() - 1;
         let mut ngrams = Vec::new();
-        for first in 0..last {
-            for end in (first + 1)..=last.min(first.saturating_add(max_n as usize)) {
-                let length = end - first;
-                // The marks alone say nothing.
-                let is_mark = length == 1 && (first == 0 || end == last);
-                if length >= min_n as usize && !is_mark {
-                    let ngram = &marked[starts[first]..starts[end]];
-                    ngrams.push((ngram.to_string(), (hash(ngram.as_bytes()) % buckets) as usize));
-                }
-            }
+        if word != END_OF_SENTENCE {
+            let lengths = min_n as usize..=max_n as usize;
+            each_ngram(word, lengths, buckets, |ngram, bucket| ngrams.push((ngram.to_string(), bucket)));
         }
         ngrams
     }
@@ -369,6 +357,25 @@ impl FastText {
             write_f32s(out, values)?;
         }
         Ok(())
+    }
+}
+
+/// Gives each n-gram of `word` between `<` and `>`, of a number of characters in `lengths`, with its bucket, 0 to
+/// `buckets`.
+pub(crate) fn each_ngram(word: &str, lengths: RangeInclusive<usize>, buckets: u32, mut give: impl FnMut(&str, usize)) {
+    let marked = format!("<{word}>");
+    let starts: Vec<usize> = marked.char_indices().map(|(at, _)| at).chain([marked.len()]).collect();
+    let last = starts.len() - 1;
+    for first in 0..last {
+        for end in (first + 1)..=last.min(first.saturating_add(*lengths.end())) {
+            let length = end - first;
+            // The marks alone say nothing.
+            let is_mark = length == 1 && (first == 0 || end == last);
+            if length >= *lengths.start() && !is_mark {
+                let ngram = &marked[starts[first]..starts[end]];
+                give(ngram, (hash(ngram.as_bytes()) % buckets) as usize);
+            }
+        }
     }
 }
 

@@ -5,7 +5,10 @@
 
 use sensorium_core::Error;
 
+use super::engine::{Loss, Round, Side};
 use super::huffman::Path;
+use super::reader::{Lesson, Reader, Targets};
+use super::settings::Model;
 use crate::Result;
 
 /// Input vectors W and output vectors W′, `[rows, dim]` each, row-major.
@@ -48,9 +51,7 @@ impl Tables {
     /// # Panics
     /// If a row is out of range, as for all updates.
     pub fn negative_sampling(&mut self, input: usize, positive: usize, negatives: &[usize], lr: f32, beyond: Beyond) {
-        let hidden = self.row(input).to_vec();
-        let error = self.outputs(&hidden, targets(positive, negatives), lr, beyond);
-        self.add(input, &error);
+        self.step(&[input], targets(positive, negatives), lr, beyond, false, |_| ());
     }
 
     /// One pair along the path of the word foretold.
@@ -58,10 +59,8 @@ impl Tables {
     /// # Panics
     /// If a row is out of range.
     pub fn hierarchical_softmax(&mut self, input: usize, path: &Path, lr: f32, beyond: Beyond) {
-        let hidden = self.row(input).to_vec();
         let nodes = path.nodes.iter().zip(&path.code).map(|(node, branch)| (*node as usize, f32::from(1 - branch)));
-        let error = self.outputs(&hidden, nodes, lr, beyond);
-        self.add(input, &error);
+        self.step(&[input], nodes, lr, beyond, false, |_| ());
     }
 
     /// The mean of `context` foretells `positive`. word2vec.c adds the whole error to each row of the context;
@@ -78,28 +77,46 @@ impl Tables {
         corrected: bool,
     ) {
         assert!(!context.is_empty(), "a context of at least one word");
+        self.step(context, targets(positive, negatives), lr, Beyond::Exact, corrected, |_| ());
+    }
+
+    /// Trains one step after the other, as far as each reader reads in a round.
+    pub(super) fn round(&mut self, round: &Round, readers: &mut [Reader]) -> Loss {
+        let beyond = match round.plan.targets {
+            Targets::Negatives { .. } => Beyond::Clamped,
+            Targets::Paths(_) => Beyond::Skipped,
+        };
+        let corrected = round.model == Model::Cbow { corrected: true };
+        let (rate, mut loss, mut lesson) = (round.learning_rate, Loss::default(), Lesson::default());
+        for reader in readers {
+            while reader.next(&round.plan, &mut lesson) {
+                for number in 0..lesson.len() {
+                    let step = lesson.step(number);
+                    let context: Vec<usize> = step.at.iter().map(|place| lesson.words[*place] as usize).collect();
+                    let targets = step.outputs.iter().map(|output| *output as usize).zip(step.labels.iter().copied());
+                    self.step(&context, targets, rate, beyond, corrected, |g| loss.add(&[g], rate));
+                }
+                lesson.clear();
+            }
+        }
+        loss
+    }
+
+    /// The mean of `context` foretells the targets, by their labels. `see` is given the step of each.
+    fn step(
+        &mut self,
+        context: &[usize],
+        targets: impl Iterator<Item = (usize, f32)>,
+        lr: f32,
+        beyond: Beyond,
+        corrected: bool,
+        mut see: impl FnMut(f32),
+    ) {
         let mut hidden = vec![0.0; self.dim];
         for word in context {
             hidden.iter_mut().zip(self.row(*word)).for_each(|(sum, v)| *sum += v);
         }
         hidden.iter_mut().for_each(|v| *v /= context.len() as f32);
-        let mut error = self.outputs(&hidden, targets(positive, negatives), lr, Beyond::Exact);
-        if corrected {
-            error.iter_mut().for_each(|v| *v /= context.len() as f32);
-        }
-        for word in context {
-            self.add(*word, &error);
-        }
-    }
-
-    /// Updates the output rows by their labels; gives what is to be added to the hidden vector's rows.
-    fn outputs(
-        &mut self,
-        hidden: &[f32],
-        targets: impl Iterator<Item = (usize, f32)>,
-        lr: f32,
-        beyond: Beyond,
-    ) -> Vec<f32> {
         let mut error = vec![0.0; self.dim];
         for (target, label) in targets {
             let output = &mut self.output[target * self.dim..][..self.dim];
@@ -110,21 +127,32 @@ impl Tables {
                 _ => 1.0 / (1.0 + (-score).exp()),
             };
             let g = (label - sigmoid) * lr;
-            for ((error, output), hidden) in error.iter_mut().zip(output).zip(hidden) {
+            see(g);
+            for ((error, output), hidden) in error.iter_mut().zip(output).zip(&hidden) {
                 *error += g * *output;
                 *output += g * hidden;
             }
         }
-        error
+        if corrected {
+            error.iter_mut().for_each(|v| *v /= context.len() as f32);
+        }
+        for word in context {
+            let row = &mut self.input[word * self.dim..][..self.dim];
+            row.iter_mut().zip(&error).for_each(|(v, e)| *v += e);
+        }
+    }
+
+    /// The rows of W or W′.
+    pub(super) fn rows(&self, side: Side) -> impl Iterator<Item = &[f32]> {
+        let table = match side {
+            Side::Input => &self.input,
+            Side::Output => &self.output,
+        };
+        table.chunks_exact(self.dim)
     }
 
     fn row(&self, word: usize) -> &[f32] {
         &self.input[word * self.dim..][..self.dim]
-    }
-
-    fn add(&mut self, word: usize, error: &[f32]) {
-        let row = &mut self.input[word * self.dim..][..self.dim];
-        row.iter_mut().zip(error).for_each(|(v, e)| *v += e);
     }
 }
 

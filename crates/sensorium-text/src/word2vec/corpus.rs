@@ -1,6 +1,6 @@
 //! A text as numbers on disk: read once, then mapped into memory, so that a corpus of any size takes little of it.
 
-use std::collections::HashMap;
+use std::cmp::Reverse;
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -10,6 +10,8 @@ use sensorium_core::Error;
 use sensorium_core::files::{write_atomic, write_atomic_with};
 use serde::{Deserialize, Serialize};
 
+use super::counter::WordCounter;
+use super::phrases::{Phrase, Phrases, join};
 use super::vocabulary::Vocabulary;
 use crate::Result;
 use crate::vectors::map_file;
@@ -22,6 +24,7 @@ const DROPPED: u32 = u32::MAX - 1;
 const TOKENS: &str = "tokens.u32";
 const WORDS: &str = "corpus.json";
 const SPOOL: &str = "words.u32";
+const JOINED: &str = "joined.u32";
 const FORMAT: &str = "encoded corpus";
 
 /// Reads sentences into a folder.
@@ -41,9 +44,8 @@ const FORMAT: &str = "encoded corpus";
 pub struct CorpusBuilder {
     folder: PathBuf,
     max_vocab: Option<usize>,
-    /// A number for each word, by first occurrence.
-    numbers: HashMap<String, u32>,
-    counts: Vec<u64>,
+    phrases: Option<Phrases>,
+    counter: WordCounter,
     /// Words that occur no more often than this were dropped the last time that there were too many.
     dropped_up_to: u64,
     spool: BufWriter<File>,
@@ -60,8 +62,8 @@ impl CorpusBuilder {
         std::fs::create_dir_all(&folder).map_err(Error::io(&folder, "create"))?;
         let spool = folder.join(SPOOL);
         let spool = BufWriter::with_capacity(1 << 20, File::create(&spool).map_err(Error::io(&spool, "write"))?);
-        let (numbers, counts) = (HashMap::new(), Vec::new());
-        Ok(Self { folder, max_vocab: None, numbers, counts, dropped_up_to: 0, spool, words: 0 })
+        let counter = WordCounter::default();
+        Ok(Self { folder, max_vocab: None, phrases: None, counter, dropped_up_to: 0, spool, words: 0 })
     }
 
     /// Bounds the number of words held while reading: whenever there are more, the rarest so far are forgotten, as
@@ -69,6 +71,16 @@ impl CorpusBuilder {
     pub fn with_max_vocab(mut self, max_vocab: Option<usize>) -> Self {
         self.max_vocab = max_vocab;
         self
+    }
+
+    /// Joins pairs of words that belong together, such as *New York*, to one word, `New_York`.
+    ///
+    /// # Errors
+    /// If a setting is outside its range.
+    pub fn with_phrases(mut self, phrases: Option<Phrases>) -> Result<Self> {
+        phrases.iter().try_for_each(Phrases::validate)?;
+        self.phrases = phrases;
+        Ok(self)
     }
 
     /// Adds a sentence: words apart by white space.
@@ -90,23 +102,15 @@ impl CorpusBuilder {
 
     fn count(&mut self, word: &str) -> u32 {
         self.words += 1;
-        if let Some(number) = self.numbers.get(word) {
-            self.counts[*number as usize] += 1;
-            return *number;
-        }
-        if self.max_vocab.is_some_and(|most| self.numbers.len() >= most) {
-            self.drop_rarest();
-        }
-        let number = self.counts.len() as u32;
-        assert!(number < DROPPED, "fewer than 2^32 - 2 different words");
-        self.numbers.insert(word.to_string(), number);
-        self.counts.push(1);
+        let number = self.counter.number(word).unwrap_or_else(|| {
+            if self.max_vocab.is_some_and(|most| self.counter.len() >= most) {
+                self.dropped_up_to += 1;
+                self.counter.drop_up_to(self.dropped_up_to);
+            }
+            self.counter.add(word)
+        });
+        self.counter.counts_mut()[number as usize] += 1;
         number
-    }
-
-    fn drop_rarest(&mut self) {
-        self.dropped_up_to += 1;
-        self.numbers.retain(|_, number| self.counts[*number as usize] > self.dropped_up_to);
     }
 
     fn put(&mut self, number: u32) -> Result<()> {
@@ -119,46 +123,111 @@ impl CorpusBuilder {
     /// # Errors
     /// If fewer than two words are left, or the disk is full.
     pub fn finish(mut self, min_count: u64) -> Result<Corpus> {
+        let spool = self.spooled()?;
+        if let Some(phrases) = &self.phrases {
+            let found = phrases.find(numbers(&spool), &self.counter, END).numbers(&mut self.counter);
+            recount(join(numbers(&spool), &found), self.counter.counts_mut());
+            let joined = self.folder.join(JOINED);
+            write_tokens(&joined, join(numbers(&spool), &found))?;
+            drop(spool);
+            std::fs::rename(&joined, self.folder.join(SPOOL)).map_err(Error::io(&joined, "rename"))?;
+            self.rank(&map_file(&self.folder.join(SPOOL))?, min_count)
+        } else {
+            self.rank(&spool, min_count)
+        }?;
+        let path = self.folder.join(SPOOL);
+        std::fs::remove_file(&path).map_err(Error::io(&path, "remove"))?;
+        Corpus::open(&self.folder)
+    }
+
+    /// Writes the sentences to `out`, a line each, with the phrases joined in place of a corpus; gives the phrases, the
+    /// highest score first.
+    ///
+    /// # Errors
+    /// If the words were bounded, or the disk is full.
+    pub fn write_phrases(mut self, out: impl AsRef<Path>) -> Result<Vec<Phrase>> {
+        if let Some(most) = self.max_vocab {
+            return Err(Error::config("max_vocab", most, "must be absent where the text is written again").into());
+        }
+        let phrases = self.phrases.take().unwrap_or_default();
+        let spool = self.spooled()?;
+        let found = phrases.find(numbers(&spool), &self.counter, END);
+        let list = found.list(&self.counter);
+        let pairs = found.numbers(&mut self.counter);
+        let words: Vec<&str> = self.counter.words().map(|(_, word)| word).collect();
+        write_atomic_with(out, |out| {
+            let mut first = true;
+            for token in join(numbers(&spool), &pairs) {
+                if token == END {
+                    out.write_all(b"\n")?;
+                } else {
+                    let blank = if first { "" } else { " " };
+                    write!(out, "{blank}{}", words[token as usize])?;
+                }
+                first = token == END;
+            }
+            Ok(())
+        })?;
+        drop(spool);
+        let path = self.folder.join(SPOOL);
+        std::fs::remove_file(&path).map_err(Error::io(&path, "remove"))?;
+        Ok(list)
+    }
+
+    /// All numbers so far.
+    fn spooled(&mut self) -> Result<Mmap> {
         let path = self.folder.join(SPOOL);
         self.spool.flush().map_err(Error::io(&path, "write"))?;
-        let mut words: Vec<(String, u32)> = self.numbers.into_iter().collect();
-        words.sort_unstable_by_key(|(_, number)| *number);
-        let counts = self.counts;
-        let vocabulary = Vocabulary::new(words.iter().map(|(word, n)| (word.clone(), counts[*n as usize])), min_count)?;
-        let ranks: HashMap<&str, u32> =
-            vocabulary.words().iter().enumerate().map(|(rank, word)| (word.as_str(), rank as u32)).collect();
+        map_file(&path)
+    }
+
+    /// Writes the corpus: numbers by first occurrence become ranks by count.
+    fn rank(&self, spool: &Mmap, min_count: u64) -> Result<()> {
+        let counts = self.counter.counts();
+        let mut kept: Vec<(u32, &str)> =
+            self.counter.words().filter(|(number, _)| counts[*number as usize] >= min_count.max(1)).collect();
+        kept.sort_by_key(|(number, _)| Reverse(counts[*number as usize]));
+        let counted = kept.iter().map(|(number, word)| (word.to_string(), counts[*number as usize]));
+        let vocabulary = Vocabulary::new(counted, min_count)?;
         let mut rank_of = vec![DROPPED; counts.len()];
-        for (word, number) in &words {
-            rank_of[*number as usize] = ranks.get(word.as_str()).copied().unwrap_or(DROPPED);
+        for (rank, (number, _)) in kept.iter().enumerate() {
+            rank_of[*number as usize] = rank as u32;
         }
-        rank_tokens(&path, &self.folder.join(TOKENS), &rank_of)?;
-        std::fs::remove_file(&path).map_err(Error::io(&path, "remove"))?;
-        let contents = Contents { vocabulary, words: self.words };
-        let json = serde_json::to_vec(&contents).expect("words become JSON");
-        write_atomic(self.folder.join(WORDS), &json)?;
-        Corpus::open(&self.folder)
+        write_tokens(&self.folder.join(TOKENS), ranks(numbers(spool), &rank_of))?;
+        let json = serde_json::to_vec(&Contents { vocabulary, words: self.words }).expect("words become JSON");
+        Ok(write_atomic(self.folder.join(WORDS), &json)?)
+    }
+}
+
+/// Numbers in a file.
+fn numbers(map: &Mmap) -> impl Iterator<Item = u32> {
+    map.as_chunks().0.iter().map(|bytes| u32::from_le_bytes(*bytes))
+}
+
+/// Counts anew.
+fn recount(tokens: impl Iterator<Item = u32>, counts: &mut [u64]) {
+    counts.fill(0);
+    for token in tokens.filter(|token| *token != END) {
+        counts[token as usize] += 1;
     }
 }
 
 /// Numbers by first occurrence to ranks by count; sentences of no known word are left out.
-fn rank_tokens(from: &Path, to: &Path, rank_of: &[u32]) -> Result<()> {
-    let spool = map_file(from)?;
-    let write = |out: &mut dyn Write| {
-        let mut open = false;
-        for number in spool.as_chunks::<4>().0 {
-            let token = match u32::from_le_bytes(*number) {
-                END if open => END,
-                END => continue,
-                number => rank_of[number as usize],
-            };
-            if token != DROPPED {
-                open = token != END;
-                out.write_all(&token.to_le_bytes())?;
-            }
+fn ranks(tokens: impl Iterator<Item = u32>, rank_of: &[u32]) -> impl Iterator<Item = u32> {
+    let mut open = false;
+    tokens.filter_map(move |number| {
+        let rank = if number == END { END } else { rank_of[number as usize] };
+        let kept = rank != DROPPED && (rank != END || open);
+        if kept {
+            open = rank != END;
         }
-        Ok(())
-    };
-    Ok(write_atomic_with(to, write)?)
+        kept.then_some(rank)
+    })
+}
+
+fn write_tokens(path: &Path, tokens: impl Iterator<Item = u32>) -> Result<()> {
+    let mut tokens = tokens;
+    Ok(write_atomic_with(path, |out| tokens.try_for_each(|token| out.write_all(&token.to_le_bytes())))?)
 }
 
 #[derive(Serialize, Deserialize)]
@@ -187,6 +256,9 @@ impl Corpus {
         let json = std::fs::read(&list).map_err(Error::io(&list, "read"))?;
         let parsed = serde_json::from_slice(&json);
         let Contents { vocabulary, words } = parsed.map_err(|error| Error::format(&list, FORMAT, error.to_string()))?;
+        if let Some(fault) = vocabulary.fault() {
+            return Err(Error::format(&list, FORMAT, fault).into());
+        }
         let tokens = map_file(&path)?;
         let corpus = Self { vocabulary, words, tokens };
         let count = corpus.vocabulary.len() as u32;
@@ -217,6 +289,7 @@ impl Corpus {
 
 #[cfg(test)]
 mod tests {
+    use super::super::{Settings, Trainer};
     use super::*;
 
     fn corpus(sentences: &[&str], min_count: u64, max_vocab: Option<usize>) -> (tempfile::TempDir, Corpus) {
@@ -243,6 +316,81 @@ mod tests {
         let (_folder, corpus) = corpus(&text.iter().map(String::as_str).collect::<Vec<_>>(), 2, Some(10));
         assert_eq!(corpus.vocabulary().words(), ["the", "of"]);
         assert_eq!(corpus.vocabulary().counts(), [100, 100]);
+    }
+
+    #[test]
+    fn pairs_that_belong_together_become_words() {
+        // Of 380 words New York occurs 20 times in 40 News and 20 Yorks: (20 - 5) / (40 * 20) * 380 = 7.125.
+        let text: Vec<String> = (0..20).map(|i| format!("New York x{i} New a b c d e f g h i j k l m n o")).collect();
+        let sentences: Vec<&str> = text.iter().map(String::as_str).collect();
+        let build = |threshold: f64| {
+            let folder = tempfile::tempdir().unwrap();
+            let phrases = Phrases { threshold, ..Phrases::default() };
+            let mut builder = CorpusBuilder::new(folder.path()).unwrap().with_phrases(Some(phrases)).unwrap();
+            sentences.iter().for_each(|sentence| builder.push(sentence).unwrap());
+            (folder, builder)
+        };
+        // a b, c d and so on score (20 - 5) / (20 * 20) * 380 = 14.25: they join first, from the left.
+        let (folder, builder) = build(7.1);
+        let list = builder.write_phrases(folder.path().join("joined.txt")).unwrap();
+        let of = |joined: &str| list.iter().find(|phrase| phrase.joined == joined).unwrap();
+        assert!((of("New_York").score - 7.125).abs() < 1e-9 && of("New_York").count == 20);
+        assert!((of("a_b").score - 14.25).abs() < 1e-9);
+        let joined = std::fs::read_to_string(folder.path().join("joined.txt")).unwrap();
+        assert_eq!(joined.lines().next(), Some("New_York x0 New_a b_c d_e f_g h_i j_k l_m n_o"));
+        assert_eq!(joined.lines().count(), 20);
+
+        let (_folder, builder) = build(7.2);
+        let corpus = builder.finish(1).unwrap();
+        let count = |word: &str| {
+            let words = corpus.vocabulary().words().iter().zip(corpus.vocabulary().counts());
+            words.into_iter().find(|(known, _)| *known == word).map(|(_, count)| *count)
+        };
+        assert_eq!(
+            (count("New"), count("York"), count("New_York"), count("a_b")),
+            (Some(40), Some(20), None, Some(20))
+        );
+        assert_eq!(corpus.words(), 380);
+    }
+
+    #[test]
+    fn phrases_out_of_range_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        for (phrases, field) in [
+            (Phrases { threshold: 0.0, ..Phrases::default() }, "threshold"),
+            (Phrases { threshold: f64::NAN, ..Phrases::default() }, "threshold"),
+            (Phrases { min_count: 0, ..Phrases::default() }, "min_count"),
+            (Phrases { max_pairs: 0, ..Phrases::default() }, "max_pairs"),
+        ] {
+            let error =
+                CorpusBuilder::new(folder.path()).unwrap().with_phrases(Some(phrases)).err().unwrap().to_string();
+            assert!(error.starts_with(field), "{error}");
+        }
+    }
+
+    #[test]
+    fn any_change_to_the_files_is_an_error_or_a_corpus() {
+        let (folder, corpus) = corpus(&["a b c a b", "b a b a c"], 1, None);
+        drop(corpus);
+        for name in [WORDS, TOKENS] {
+            let path = folder.path().join(name);
+            let whole = std::fs::read(&path).unwrap();
+            for at in 0..whole.len() {
+                for byte in [0, 1, b'9', b'"', b',', 255] {
+                    let mut damaged = whole.clone();
+                    damaged[at] = byte;
+                    std::fs::write(&path, &damaged).unwrap();
+                    if let Ok(corpus) = Corpus::open(folder.path()) {
+                        let mut trainer =
+                            Trainer::new(&corpus, Settings { dim: 2, epochs: 1, ..Settings::default() }).unwrap();
+                        while trainer.round().unwrap() {}
+                    }
+                }
+                std::fs::write(&path, &whole[..at]).unwrap();
+                assert!(Corpus::open(folder.path()).is_err() || name == TOKENS);
+            }
+            std::fs::write(&path, &whole).unwrap();
+        }
     }
 
     #[test]

@@ -1,9 +1,11 @@
 //! Text to learn from: files, folders and standard input, compressed or not, read piece by piece.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
+use ruzstd::decoding::errors::{FrameDecoderError, ReadFrameHeaderError};
+use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
 use sensorium_core::Error;
 
 use crate::Result;
@@ -14,7 +16,7 @@ const LONGEST: usize = 1 << 20;
 /// The sentences of a text, one a line.
 ///
 /// `path` is a file, a folder (all its files, by name, subfolders included) or `-` for standard input. Files whose names
-/// end in `.gz` are unpacked on the way. Words within a line stand apart by white space.
+/// end in `.gz` or `.zst` are unpacked on the way. Words within a line stand apart by white space.
 ///
 /// # Errors
 /// If the path cannot be read or the folder holds no file; the iterator's items are errors where a file cannot be read or
@@ -57,6 +59,70 @@ fn files(path: &Path) -> Result<Vec<PathBuf>> {
     Ok(found)
 }
 
+/// The frames of a Zstandard file, one after the other.
+struct Frames<R> {
+    source: R,
+    decoder: FrameDecoder,
+    open: bool,
+}
+
+impl<R: BufRead> Frames<R> {
+    /// The largest window that `zstd` makes by default at any level.
+    const LARGEST_WINDOW: u64 = 1 << 27;
+
+    fn new(source: R) -> Self {
+        let mut decoder = FrameDecoder::new();
+        decoder.set_max_window_size(Self::LARGEST_WINDOW);
+        Self { source, decoder, open: false }
+    }
+
+    /// Begins the next frame; `false` at the end of the file.
+    fn begin(&mut self) -> io::Result<bool> {
+        if self.source.fill_buf()?.is_empty() {
+            return Ok(false);
+        }
+        match self.decoder.init(&mut self.source) {
+            Ok(()) => self.open = true,
+            Err(FrameDecoderError::ReadFrameHeaderError(ReadFrameHeaderError::SkipFrame { length, .. })) => {
+                io::copy(&mut self.source.by_ref().take(length.into()), &mut io::sink())?;
+            }
+            Err(error) => return Err(io::Error::other(error)),
+        }
+        Ok(true)
+    }
+
+    /// Ends a frame, whose checksum must be that of its content if it has one.
+    fn end(&mut self) -> io::Result<()> {
+        self.open = false;
+        let said = self.decoder.get_checksum_from_data();
+        if said.is_some() && said != self.decoder.get_calculated_checksum() {
+            return Err(io::Error::other("a checksum is wrong: the file is damaged"));
+        }
+        Ok(())
+    }
+}
+
+impl<R: BufRead> Read for Frames<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            if self.open {
+                while self.decoder.can_collect() == 0 && !self.decoder.is_finished() {
+                    let block = BlockDecodingStrategy::UptoBlocks(1);
+                    self.decoder.decode_blocks(&mut self.source, block).map_err(io::Error::other)?;
+                }
+                let read = self.decoder.read(buffer)?;
+                if read > 0 {
+                    return Ok(read);
+                }
+                self.end()?;
+            }
+            if !self.begin()? {
+                return Ok(0);
+            }
+        }
+    }
+}
+
 /// The lines of one file.
 struct Lines {
     path: PathBuf,
@@ -74,6 +140,7 @@ impl Lines {
             let file = BufReader::new(File::open(path).map_err(Error::io(path, "read"))?);
             match path.extension().and_then(|e| e.to_str()) {
                 Some("gz") => Box::new(BufReader::new(flate2::bufread::MultiGzDecoder::new(file))),
+                Some("zst") => Box::new(BufReader::new(Frames::new(file))),
                 _ => Box::new(file),
             }
         };
@@ -116,6 +183,8 @@ impl Iterator for Lines {
 mod tests {
     use std::io::Write;
 
+    use ruzstd::encoding::CompressionLevel;
+
     use super::*;
 
     fn all(path: &Path) -> Vec<String> {
@@ -132,6 +201,24 @@ mod tests {
         std::fs::write(folder.path().join("a.gz"), packed.finish().unwrap()).unwrap();
         std::fs::write(folder.path().join("sub/a.txt"), "五 六").unwrap();
         assert_eq!(all(folder.path()), ["one", "two", "three", "", "four", "五 六"]);
+    }
+
+    #[test]
+    fn zstandard_frames_follow_each_other_and_damage_is_seen() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("text.zst");
+        let frame = |text: &str| ruzstd::encoding::compress_to_vec(text.as_bytes(), CompressionLevel::Fastest);
+        let long = "many words ".repeat(50_000);
+        // A frame to be skipped, as parallel compressors write them: its number, its length, its content.
+        let skipped = [&0x184D_2A50u32.to_le_bytes()[..], &3u32.to_le_bytes(), b"xyz"].concat();
+        let packed = [frame("one\ntwo\n"), skipped, frame(&long), frame("")].concat();
+        std::fs::write(&path, &packed).unwrap();
+        assert_eq!(all(&path), ["one", "two", long.trim_end()]);
+        for damaged in [&packed[..packed.len() / 2], &[packed.as_slice(), b"junk"].concat()] {
+            std::fs::write(&path, damaged).unwrap();
+            let error = sentences(&path).unwrap().find_map(Result::err).unwrap().to_string();
+            assert!(error.contains("text.zst"), "{error}");
+        }
     }
 
     #[test]

@@ -46,25 +46,25 @@ impl Table {
         Self { lines: vec![Line::default(); places * lines(dim)], dim, rows }
     }
 
-    /// Of `[rows, dim]` numbers by rank.
-    pub(super) fn from_rows(values: &[f32], dim: usize) -> Self {
-        let mut table = Self::zeros(values.len() / dim, dim);
-        for (rank, row) in values.chunks_exact(dim).enumerate() {
-            table.row_mut(rank).copy_from_slice(row);
-        }
-        table
-    }
-
     /// `[rows, dim]` numbers by rank.
     pub(super) fn to_rows(&self) -> Vec<f32> {
-        let row = |rank: usize| &numbers(&self.lines)[self.place(rank) * self.stride()..][..self.dim];
-        (0..self.rows).flat_map(row).copied().collect()
+        self.iter().flatten().copied().collect()
+    }
+
+    /// The rows by rank.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &[f32]> {
+        (0..self.rows).map(|rank| &numbers(&self.lines)[self.place(rank) * self.stride()..][..self.dim])
     }
 
     /// Where the row of a rank lies.
     #[inline(always)]
     pub(super) fn place(&self, rank: usize) -> usize {
         (rank % STRIPES) * self.stripe_rows() + rank / STRIPES
+    }
+
+    /// Numbers in a row.
+    pub(super) fn dim(&self) -> usize {
+        self.dim
     }
 
     /// How many there are.
@@ -108,7 +108,10 @@ mod tests {
     fn every_rank_has_a_place_of_its_own() {
         for rows in [1, 2, 15, 16, 17, 100] {
             let values: Vec<f32> = (0..rows * 3).map(|i| i as f32).collect();
-            let table = Table::from_rows(&values, 3);
+            let mut table = Table::zeros(rows, 3);
+            for (rank, row) in values.chunks_exact(3).enumerate() {
+                table.row_mut(rank).copy_from_slice(row);
+            }
             assert_eq!(table.to_rows(), values);
             let mut places: Vec<usize> = (0..rows).map(|rank| table.place(rank)).collect();
             places.sort_unstable();

@@ -9,27 +9,32 @@
 use std::path::Path;
 use std::time::Instant;
 
-use burn::tensor::TensorData;
-use pulp::Arch;
-use rayon::prelude::*;
+use burn::tensor::Device;
 use sensorium_core::Error;
-use sensorium_core::weights::{self, TensorMap};
-use serde::{Deserialize, Serialize};
 
+use super::checkpoint::{self, Checkpoint, Position};
+use super::classic::Tables;
 use super::corpus::{Corpus, END};
+use super::engine::{Engine, Lanes, Loss, Round, Side};
 use super::huffman;
-use super::lane::{Apply, Lane, Round, Run, Targets};
 use super::random::Random;
-use super::settings::{Objective, Settings};
+use super::reader::{Plan, Reader, Targets};
+use super::settings::{Model, Objective, Settings, Updates};
+use super::subwords::Pieces;
 use super::table::Table;
 use super::vocabulary::{Alias, Vocabulary};
 use crate::Result;
 use crate::vectors::WordVectors;
+use crate::vectors::fasttext::{self, Entry, FastText};
 
 /// The most tokens that a lane reads in a round.
 const TOKENS_A_LANE: usize = 200;
 /// The learning rate falls to this part of itself.
 const LAST_RATE: f32 = 1e-4;
+/// W begins between plus and minus this over the root of the dimension, so that the first vectors are as long in any
+/// dimension; W′ begins at 0. Others begin shorter, word2vec.c with 0.5 and gensim and fastText with 1 over the dimension
+/// itself, and learn less from texts of some million words (`docs/benchmarks.md`).
+const FIRST_VALUES: f32 = 0.4;
 
 /// How far a training is.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -58,7 +63,7 @@ pub struct Progress {
 /// }
 /// let corpus = builder.finish(5)?;
 /// let mut trainer = Trainer::new(&corpus, Settings { dim: 16, ..Settings::default() })?;
-/// while trainer.round() {}
+/// while trainer.round()? {}
 /// assert_eq!(trainer.vectors()?.get("cat").unwrap().len(), 16);
 /// # Ok::<(), sensorium_text::Error>(())
 /// ```
@@ -67,200 +72,38 @@ pub struct Trainer<'a> {
     settings: Settings,
     keep: Vec<u32>,
     targets: Targets,
-    input: Table,
-    output: Table,
-    lanes: Vec<Lane>,
-    state: State,
-    /// When it began or was resumed, and the tokens done then.
-    start: Instant,
-    started_at: usize,
-    /// The sum of losses since the last report, and their number.
-    loss: (f64, u64),
-}
-
-/// Where a training is, besides its tables and lanes.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-struct State {
+    pieces: Option<Pieces>,
+    /// Rows of W and of W′.
+    rows: [usize; 2],
+    engine: Engine,
+    readers: Vec<Reader>,
     epoch: usize,
     /// Tokens done in all epochs.
     tokens: usize,
-}
-
-/// What a checkpoint says beside its tensors.
-#[derive(Serialize, Deserialize)]
-struct Checkpoint {
-    settings: Settings,
-    words: usize,
-    total: u64,
-    state: State,
-    /// The cursor and the random state of each lane.
-    lanes: Vec<(usize, u64)>,
+    /// When it began or was resumed, and the tokens done then.
+    start: Instant,
+    started_at: usize,
+    /// Since the last report.
+    loss: Loss,
 }
 
 impl<'a> Trainer<'a> {
-    /// Starts: W uniform in ±1 / (2 dim), W′ zero, as word2vec.c does.
+    /// Begins: W at random, W′ at zero.
     ///
     /// # Errors
     /// If a setting is outside its range.
     pub fn new(corpus: &'a Corpus, settings: Settings) -> Result<Self> {
-        settings.validate()?;
-        let vocabulary = corpus.vocabulary();
-        let (words, dim) = (vocabulary.len(), settings.dim);
-        let mut input = Table::zeros(words, dim);
-        let mut random = Random::stream(settings.seed, u64::MAX);
-        for rank in 0..words {
-            input.row_mut(rank).iter_mut().for_each(|value| *value = random.centred() / dim as f32);
+        let mut trainer = Self::blank(corpus, settings)?;
+        let dim = trainer.settings.dim;
+        let mut random = Random::stream(trainer.settings.seed, u64::MAX);
+        let mut input = Table::zeros(trainer.rows[0], dim);
+        let most = FIRST_VALUES / (dim as f32).sqrt();
+        for rank in 0..input.rows() {
+            input.row_mut(rank).iter_mut().for_each(|value| *value = 2.0 * most * random.centred());
         }
-        let targets = targets(vocabulary, settings.objective);
-        let outputs = match &targets {
-            Targets::Negatives { .. } => words,
-            Targets::Paths(_) => words - 1,
-        };
-        // Few words take part in every lane: the fewer there are, the fewer lanes may change them at a time.
-        let lanes = (words / 2000).clamp(1, 64);
-        let lanes = (0..lanes).map(|lane| Lane::new(Random::stream(settings.seed, lane as u64)));
-        let mut trainer = Self {
-            corpus,
-            keep: vocabulary.keep_probabilities(settings.sample).into_iter().map(threshold).collect(),
-            targets,
-            input,
-            output: Table::zeros(outputs, dim),
-            lanes: lanes.collect(),
-            state: State { epoch: 0, tokens: 0 },
-            start: Instant::now(),
-            started_at: 0,
-            loss: (0.0, 0),
-            settings,
-        };
-        trainer.start_epoch();
+        let output = Table::zeros(trainer.rows[1], dim);
+        trainer.take(input, output)?;
         Ok(trainer)
-    }
-
-    /// Gives every lane its stretch, from the start of a sentence on.
-    fn start_epoch(&mut self) {
-        let tokens = self.corpus.tokens();
-        let count = self.lanes.len();
-        let mut from = 0;
-        for (number, lane) in self.lanes.iter_mut().enumerate() {
-            let ideal = tokens.len() * (number + 1) / count;
-            let rest = tokens[ideal..].iter().position(|token| *token == END).map_or(tokens.len() - ideal, |at| at + 1);
-            let end = if number + 1 == count { tokens.len() } else { (ideal + rest).max(from) };
-            (lane.cursor, lane.end) = (from, end);
-            from = end;
-        }
-    }
-
-    /// Trains one round; `false` when all is done.
-    pub fn round(&mut self) -> bool {
-        if self.state.epoch == self.settings.epochs {
-            return false;
-        }
-        let dim = self.settings.dim;
-        let round = Round {
-            tokens: self.corpus.tokens(),
-            keep: &self.keep,
-            input: &self.input,
-            output: &self.output,
-            targets: &self.targets,
-            model: self.settings.model,
-            window: self.settings.window,
-            learning_rate: self.learning_rate(),
-            tokens_a_lane: (self.corpus.vocabulary().len() / 16).clamp(16, TOKENS_A_LANE),
-        };
-        let arch = Arch::new();
-        self.lanes.par_iter_mut().with_max_len(1).for_each(|lane| arch.dispatch(Run { lane, round: &round }));
-        let lanes = &self.lanes;
-        let inputs = self.input.stripes_mut().enumerate();
-        let outputs = self.output.stripes_mut().enumerate();
-        rayon::join(
-            || {
-                inputs.with_max_len(1).for_each(|(number, stripe)| {
-                    let changes = lanes.iter().map(|lane| &lane.input);
-                    arch.dispatch(Apply { stripe, number, changes, dim });
-                });
-            },
-            || {
-                outputs.with_max_len(1).for_each(|(number, stripe)| {
-                    let changes = lanes.iter().map(|lane| &lane.output);
-                    arch.dispatch(Apply { stripe, number, changes, dim });
-                });
-            },
-        );
-        for lane in &self.lanes {
-            self.state.tokens += lane.read;
-            self.loss.0 += lane.loss.0;
-            self.loss.1 += lane.loss.1;
-        }
-        if self.lanes.iter().all(|lane| lane.cursor == lane.end) {
-            self.state.epoch += 1;
-            self.start_epoch();
-        }
-        true
-    }
-
-    fn learning_rate(&self) -> f32 {
-        self.settings.learning_rate() * (1.0 - self.done() as f32).max(LAST_RATE)
-    }
-
-    fn done(&self) -> f64 {
-        self.state.tokens as f64 / (self.corpus.tokens().len() * self.settings.epochs) as f64
-    }
-
-    /// How far it is. The loss starts anew.
-    pub fn progress(&mut self) -> Progress {
-        let (sum, pairs) = std::mem::take(&mut self.loss);
-        let since = (self.state.tokens - self.started_at) as f64 / self.corpus.tokens().len() as f64;
-        Progress {
-            epoch: self.state.epoch,
-            done: self.done(),
-            words_per_second: since * self.corpus.words() as f64 / self.start.elapsed().as_secs_f64(),
-            learning_rate: self.learning_rate(),
-            loss: sum / pairs.max(1) as f64,
-        }
-    }
-
-    /// The word vectors, W, as they stand.
-    ///
-    /// # Errors
-    /// If a number is not finite: the learning rate was too high.
-    pub fn vectors(&self) -> Result<WordVectors> {
-        let rows = self.input.to_rows();
-        if rows.iter().any(|value| !value.is_finite()) {
-            let reason =
-                format!("the vectors are not finite; lower the learning rate of {}", self.settings.learning_rate());
-            return Err(Error::Train { reason }.into());
-        }
-        WordVectors::new(self.corpus.vocabulary().words().to_vec(), self.settings.dim, rows)
-    }
-
-    /// The output vectors, W′, `[rows, dim]`: of the words for negative sampling, of the inner nodes of the tree for
-    /// hierarchical softmax.
-    pub fn outputs(&self) -> Vec<f32> {
-        self.output.to_rows()
-    }
-
-    /// Writes all that [`resume`](Self::resume) needs.
-    ///
-    /// # Errors
-    /// If the file cannot be written.
-    pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
-        let dim = self.settings.dim;
-        let vocabulary = self.corpus.vocabulary();
-        let said = Checkpoint {
-            settings: self.settings.clone(),
-            words: vocabulary.len(),
-            total: vocabulary.total(),
-            state: self.state.clone(),
-            lanes: self.lanes.iter().map(|lane| (lane.cursor, lane.random.0)).collect(),
-        };
-        let mut tensors = TensorMap::new(path.as_ref());
-        for (name, table) in [("input", &self.input), ("output", &self.output)] {
-            tensors.insert(name, TensorData::new(table.to_rows(), [table.rows(), dim]));
-        }
-        let said = serde_json::to_vec(&said).expect("a checkpoint becomes JSON");
-        let length = said.len();
-        tensors.insert("state", TensorData::new(said, [length]));
-        Ok(weights::write_safetensors(path.as_ref(), &tensors)?)
     }
 
     /// Goes on where [`save`](Self::save) was called: the vectors end as if there had been no break.
@@ -269,41 +112,296 @@ impl<'a> Trainer<'a> {
     /// If the file cannot be read, or was saved with other settings or of another corpus. More epochs are other settings,
     /// since the learning rate falls by them.
     pub fn resume(corpus: &'a Corpus, settings: Settings, path: impl AsRef<Path>) -> Result<Self> {
-        let path = path.as_ref();
-        let bad =
-            |reason: String| Error::Format { path: path.to_path_buf(), format: "checkpoint of a training", reason };
-        let tensors = weights::read(path)?;
-        let said = tensors.get("state").and_then(|data| data.clone().try_into_vec::<u8>().ok());
-        let said = said.ok_or_else(|| bad("it has no tensor `state` of bytes".to_string()))?;
-        let said: Checkpoint = serde_json::from_slice(&said).map_err(|error| bad(error.to_string()))?;
-        if said.settings != settings {
-            return Err(bad(format!("it was saved with {:?}, not with {settings:?}", said.settings)).into());
+        let checkpoint = Checkpoint::open(path.as_ref())?;
+        let mut trainer = Self::blank(corpus, settings)?;
+        let said = checkpoint.position.clone();
+        if said.settings != trainer.settings {
+            let reason = format!("it was saved with {:?}, not with {:?}", said.settings, trainer.settings);
+            return Err(checkpoint.bad(reason));
         }
         let vocabulary = corpus.vocabulary();
         if (said.words, said.total) != (vocabulary.len(), vocabulary.total()) {
             let reason = format!("it is of a corpus of {} words, not of {}", said.words, vocabulary.len());
-            return Err(bad(reason).into());
+            return Err(checkpoint.bad(reason));
         }
-        let mut trainer = Self::new(corpus, settings)?;
+        let inside = |(reader, (cursor, _)): (&Reader, &(usize, u64))| (reader.cursor..=reader.end).contains(cursor);
+        let places =
+            said.readers.len() == trainer.readers.len() && trainer.readers.iter().zip(&said.readers).all(inside);
+        let epochs = trainer.settings.epochs;
+        if !places || said.epoch > epochs || said.tokens > epochs * corpus.tokens().len() {
+            return Err(checkpoint.bad("its places in the text are not those of this corpus".to_string()));
+        }
+        for (reader, (cursor, random)) in trainer.readers.iter_mut().zip(said.readers) {
+            (reader.cursor, reader.random) = (cursor, Random(random));
+        }
+        (trainer.epoch, trainer.tokens, trainer.started_at) = (said.epoch, said.tokens, said.tokens);
         let dim = trainer.settings.dim;
-        for (name, table) in [("input", &mut trainer.input), ("output", &mut trainer.output)] {
-            let rows = tensors.f32s(name)?;
-            if rows.len() != table.rows() * dim {
-                return Err(bad(format!("{name} has {} numbers", rows.len())).into());
-            }
-            *table = Table::from_rows(&rows, dim);
-        }
-        let inside = |(lane, (cursor, _)): (&Lane, &(usize, u64))| (lane.cursor..=lane.end).contains(cursor);
-        if said.lanes.len() != trainer.lanes.len() || !trainer.lanes.iter().zip(&said.lanes).all(inside) {
-            return Err(bad("its lanes are not those of this corpus".to_string()).into());
-        }
-        for (lane, (cursor, random)) in trainer.lanes.iter_mut().zip(said.lanes) {
-            (lane.cursor, lane.random) = (cursor, Random(random));
-        }
-        trainer.started_at = said.state.tokens;
-        trainer.state = said.state;
+        let [mut input, mut output] = trainer.rows.map(|rows| Table::zeros(rows, dim));
+        checkpoint.read([&mut input, &mut output])?;
+        trainer.take(input, output)?;
         Ok(trainer)
     }
+
+    /// All but the tables.
+    fn blank(corpus: &'a Corpus, settings: Settings) -> Result<Self> {
+        settings.validate()?;
+        let vocabulary = corpus.vocabulary();
+        let words = vocabulary.len();
+        let targets = targets(vocabulary, settings.objective);
+        let outputs = match &targets {
+            Targets::Negatives { .. } => words,
+            Targets::Paths(_) => words - 1,
+        };
+        let buckets = settings.subwords.as_ref().map_or(0, |subwords| subwords.buckets as usize);
+        let readers = match settings.updates {
+            // Few words take part in every lane: the fewer there are, the fewer lanes may change them at a time.
+            Updates::Rounds => (words / 2000).clamp(1, 64),
+            Updates::Classic => 1,
+        };
+        let empty = || Table::zeros(0, settings.dim);
+        let mut trainer = Self {
+            corpus,
+            keep: vocabulary.keep_probabilities(settings.sample).into_iter().map(threshold).collect(),
+            targets,
+            pieces: settings.subwords.as_ref().map(|subwords| Pieces::new(vocabulary, subwords)),
+            rows: [words + buckets, outputs],
+            engine: Engine::Lanes(Lanes::new(empty(), empty())),
+            readers: (0..readers).map(|n| Reader::new(Random::stream(settings.seed, n as u64))).collect(),
+            epoch: 0,
+            tokens: 0,
+            start: Instant::now(),
+            started_at: 0,
+            loss: Loss::default(),
+            settings,
+        };
+        trainer.start_epoch();
+        Ok(trainer)
+    }
+
+    fn take(&mut self, input: Table, output: Table) -> Result<()> {
+        self.engine = match self.settings.updates {
+            Updates::Rounds => Engine::Lanes(Lanes::new(input, output)),
+            Updates::Classic => Engine::Classic(Tables::new(self.settings.dim, input.to_rows(), output.to_rows())?),
+        };
+        Ok(())
+    }
+
+    /// Trains on `device`, the rounds as tensor operations: for a GPU. The vectors are those of the processor but for the
+    /// rounding of sums; the processor's own kernels are faster there.
+    ///
+    /// # Errors
+    /// With [`Updates::Classic`], which go from pair to pair.
+    pub fn on(mut self, device: &Device) -> Result<Self> {
+        if self.settings.updates == Updates::Classic {
+            let rule = "classic updates go from pair to pair, which only a processor does well; leave the device out";
+            return Err(Error::config("updates", "classic", rule).into());
+        }
+        self.engine = self.engine.on(device);
+        Ok(self)
+    }
+
+    /// Gives every reader its stretch, from the start of a sentence on.
+    fn start_epoch(&mut self) {
+        let tokens = self.corpus.tokens();
+        let count = self.readers.len();
+        let mut from = 0;
+        for (number, reader) in self.readers.iter_mut().enumerate() {
+            let ideal = tokens.len() * (number + 1) / count;
+            let rest = tokens[ideal..].iter().position(|token| *token == END).map_or(tokens.len() - ideal, |at| at + 1);
+            let end = if number + 1 == count { tokens.len() } else { (ideal + rest).max(from) };
+            (reader.cursor, reader.end) = (from, end);
+            from = end;
+        }
+    }
+
+    /// Trains one round; `false` when all is done.
+    ///
+    /// # Errors
+    /// If the loss is no longer a number: the learning rate is too high.
+    pub fn round(&mut self) -> Result<bool> {
+        if self.epoch == self.settings.epochs {
+            return Ok(false);
+        }
+        let tokens_a_round = match self.settings.updates {
+            Updates::Rounds => (self.corpus.vocabulary().len() / 16).clamp(16, TOKENS_A_LANE),
+            Updates::Classic => 10_000,
+        };
+        let round = Round {
+            plan: Plan {
+                tokens: self.corpus.tokens(),
+                keep: &self.keep,
+                targets: &self.targets,
+                window: self.settings.window,
+                single: self.settings.updates == Updates::Classic && self.settings.model == Model::SkipGram,
+                tokens_a_round,
+            },
+            pieces: self.pieces.as_ref(),
+            model: self.settings.model,
+            learning_rate: self.learning_rate(),
+        };
+        self.readers.iter_mut().for_each(|reader| reader.read = 0);
+        let loss = self.engine.round(&round, &mut self.readers);
+        if !loss.sum.is_finite() {
+            return Err(self.diverged());
+        }
+        self.loss += loss;
+        self.tokens += self.readers.iter().map(|reader| reader.read).sum::<usize>();
+        if self.readers.iter().all(|reader| reader.cursor == reader.end) {
+            self.epoch += 1;
+            self.start_epoch();
+        }
+        Ok(true)
+    }
+
+    fn diverged(&self) -> crate::Error {
+        let rate = self.settings.learning_rate();
+        Error::Train { reason: format!("the vectors are not finite; lower the learning rate of {rate}") }.into()
+    }
+
+    fn learning_rate(&self) -> f32 {
+        self.settings.learning_rate() * (1.0 - self.done() as f32).max(LAST_RATE)
+    }
+
+    fn done(&self) -> f64 {
+        self.tokens as f64 / (self.corpus.tokens().len() * self.settings.epochs) as f64
+    }
+
+    /// How far it is. The loss starts anew.
+    pub fn progress(&mut self) -> Progress {
+        let loss = std::mem::take(&mut self.loss);
+        let since = (self.tokens - self.started_at) as f64 / self.corpus.tokens().len() as f64;
+        Progress {
+            epoch: self.epoch,
+            done: self.done(),
+            words_per_second: since * self.corpus.words() as f64 / self.start.elapsed().as_secs_f64(),
+            learning_rate: self.learning_rate(),
+            loss: loss.sum / loss.pairs.max(1) as f64,
+        }
+    }
+
+    /// The word vectors, W, as they stand; with subwords the mean of each word's rows.
+    ///
+    /// # Errors
+    /// If a number is not finite: the learning rate was too high.
+    pub fn vectors(&self) -> Result<WordVectors> {
+        let dim = self.settings.dim;
+        let vocabulary = self.corpus.vocabulary();
+        let values = match &self.pieces {
+            None => self.engine.rows(Side::Input),
+            Some(pieces) => {
+                let rows = self.engine.rows(Side::Input);
+                (0..vocabulary.len() as u32).flat_map(|word| mean(&rows, pieces.of(word), dim)).collect()
+            }
+        };
+        self.named(values)
+    }
+
+    /// The last word: as [`vectors`](Self::vectors), but W′ is freed first, so that it takes less memory.
+    ///
+    /// # Errors
+    /// As for [`vectors`](Self::vectors).
+    pub fn into_vectors(mut self) -> Result<WordVectors> {
+        self.engine.drop_outputs();
+        self.vectors()
+    }
+
+    /// The output vectors, W′, by which words are foretold.
+    ///
+    /// # Errors
+    /// If they are not those of words but of the inner nodes of a tree, with hierarchical softmax, or not finite.
+    pub fn output_vectors(&self) -> Result<WordVectors> {
+        if let Objective::HierarchicalSoftmax = self.settings.objective {
+            let rule =
+                "its output vectors are those of the nodes of a tree; only negative sampling has one for each word";
+            return Err(Error::config("objective", "hierarchical softmax", rule).into());
+        }
+        self.named(self.engine.rows(Side::Output))
+    }
+
+    fn named(&self, values: Vec<f32>) -> Result<WordVectors> {
+        if values.iter().any(|value| !value.is_finite()) {
+            return Err(self.diverged());
+        }
+        WordVectors::new(self.corpus.vocabulary().words().to_vec(), self.settings.dim, values)
+    }
+
+    /// The fastText model, which has a vector for any word by its n-grams.
+    ///
+    /// # Errors
+    /// If the training had no subwords, or a number is not finite.
+    pub fn into_fasttext(self) -> Result<FastText> {
+        let settings = fasttext_settings(&self.settings)?;
+        let vocabulary = self.corpus.vocabulary();
+        let counted = vocabulary.words().iter().zip(vocabulary.counts());
+        let words: Vec<Entry> = counted.map(|(word, count)| Entry { text: word.clone(), count: *count }).collect();
+        let (input, mut output) = (self.engine.rows(Side::Input), self.engine.rows(Side::Output));
+        // A tree has an inner node less than it has leaves; the format has a row for each word.
+        output.resize(words.len() * self.settings.dim, 0.0);
+        if input.iter().chain(&output).any(|value| !value.is_finite()) {
+            return Err(self.diverged());
+        }
+        drop(self.engine);
+        FastText::new(settings, words, Vec::new(), input, output)
+    }
+
+    /// Writes all that [`resume`](Self::resume) needs. The file is safetensors: `input` is W, `output` W′.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
+        let vocabulary = self.corpus.vocabulary();
+        let position = Position {
+            settings: self.settings.clone(),
+            words: vocabulary.len(),
+            total: vocabulary.total(),
+            epoch: self.epoch,
+            tokens: self.tokens,
+            readers: self.readers.iter().map(|reader| (reader.cursor, reader.random.0)).collect(),
+        };
+        checkpoint::write(path.as_ref(), &position, self.rows, &self.engine)
+    }
+}
+
+/// The settings in fastText's terms.
+fn fasttext_settings(settings: &Settings) -> Result<fasttext::Settings> {
+    let Some(subwords) = &settings.subwords else {
+        return Err(
+            Error::config("subwords", "none", "must be there: without them a model is a table of vectors").into()
+        );
+    };
+    Ok(fasttext::Settings {
+        dim: settings.dim as u32,
+        window: settings.window as u32,
+        epochs: settings.epochs as u32,
+        negatives: match settings.objective {
+            Objective::NegativeSampling(count) => count as u32,
+            Objective::HierarchicalSoftmax => 0,
+        },
+        loss: match settings.objective {
+            Objective::NegativeSampling(_) => fasttext::Loss::NegativeSampling,
+            Objective::HierarchicalSoftmax => fasttext::Loss::HierarchicalSoftmax,
+        },
+        model: match settings.model {
+            Model::SkipGram => fasttext::Model::Skipgram,
+            Model::Cbow { .. } => fasttext::Model::Cbow,
+        },
+        buckets: subwords.buckets,
+        min_n: subwords.min_n,
+        max_n: subwords.max_n,
+        subsample: settings.sample,
+        ..fasttext::Settings::default()
+    })
+}
+
+/// The mean of some rows of a table.
+fn mean(values: &[f32], rows: &[u32], dim: usize) -> Vec<f32> {
+    let mut mean = vec![0.0; dim];
+    for row in rows {
+        mean.iter_mut().zip(&values[*row as usize * dim..][..dim]).for_each(|(sum, value)| *sum += value);
+    }
+    let share = 1.0 / rows.len() as f32;
+    mean.iter_mut().for_each(|value| *value *= share);
+    mean
 }
 
 fn targets(vocabulary: &Vocabulary, objective: Objective) -> Targets {
@@ -323,7 +421,7 @@ fn threshold(probability: f64) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::super::corpus::CorpusBuilder;
-    use super::super::settings::Model;
+    use super::super::settings::{Model, Subwords};
     use super::*;
     use rand::seq::IndexedRandom;
     use rand::{RngExt, SeedableRng};
@@ -351,7 +449,7 @@ mod tests {
 
     fn train(corpus: &Corpus, settings: &Settings) -> Vec<f32> {
         let mut trainer = Trainer::new(corpus, settings.clone()).unwrap();
-        while trainer.round() {}
+        while trainer.round().unwrap() {}
         trainer.vectors().unwrap().values().to_vec()
     }
 
@@ -366,9 +464,9 @@ mod tests {
         let corpus = corpus(folder.path(), 40, 1500);
         for (model, objective) in MODELS.into_iter().flat_map(|m| OBJECTIVES.map(|o| (m, o))) {
             let mut trainer = Trainer::new(&corpus, settings(model, objective)).unwrap();
-            trainer.round();
+            trainer.round().unwrap();
             let before = trainer.progress();
-            while trainer.round() {}
+            while trainer.round().unwrap() {}
             let after = trainer.progress();
             assert_eq!((after.epoch, after.done), (5, 1.0));
             assert!(after.loss < before.loss && after.words_per_second > 0.0, "{model:?}, {objective:?}: {after:?}");
@@ -390,9 +488,150 @@ mod tests {
             pool.install(|| train(&corpus, &settings))
         };
         let one = on(1);
-        assert!(Trainer::new(&corpus, settings.clone()).unwrap().lanes.len() > 2, "lanes to share");
+        assert!(Trainer::new(&corpus, settings.clone()).unwrap().readers.len() > 2, "lanes to share");
         assert!(on(2) == one && on(5) == one);
         assert!(train(&corpus, &Settings { seed: 2, ..settings.clone() }) != one);
+    }
+
+    /// The largest difference of two tables, as a part of the largest number.
+    fn apart(a: &[f32], b: &[f32]) -> f32 {
+        assert_eq!(a.len(), b.len());
+        let largest = a.iter().map(|a| a.abs()).fold(0.0, f32::max);
+        a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max) / largest
+    }
+
+    #[test]
+    fn rounds_of_tensors_are_those_of_lanes_on_every_device() {
+        let folder = tempfile::tempdir().unwrap();
+        let corpus = corpus(folder.path(), 5000, 300);
+        let pieces = Subwords { min_n: 2, max_n: 3, buckets: 50 };
+        for (model, objective) in MODELS.into_iter().flat_map(|m| OBJECTIVES.map(|o| (m, o))) {
+            for subwords in [None, Some(pieces.clone())] {
+                let settings = Settings { subwords, epochs: 1, learning_rate: Some(0.5), ..settings(model, objective) };
+                let mut lanes = Trainer::new(&corpus, settings.clone()).unwrap();
+                (0..3).for_each(|_| assert!(lanes.round().unwrap()));
+                let lanes_loss = lanes.progress().loss;
+                for (name, device) in sensorium_core::device::built() {
+                    let before = Trainer::new(&corpus, settings.clone()).unwrap().engine.rows(Side::Input);
+                    let mut tensors = Trainer::new(&corpus, settings.clone()).unwrap().on(&device).unwrap();
+                    (0..3).for_each(|_| assert!(tensors.round().unwrap()));
+                    for side in [Side::Input, Side::Output] {
+                        let (wanted, got) = (lanes.engine.rows(side), tensors.engine.rows(side));
+                        assert!(
+                            apart(&wanted, &got) < 1e-5,
+                            "{name}, {settings:?}, {side:?}: {}",
+                            apart(&wanted, &got)
+                        );
+                        assert!(side == Side::Output || apart(&before, &got) > 1e-3, "{name}: nothing was learned");
+                    }
+                    // Each takes the loss of other windows.
+                    let loss = tensors.progress().loss;
+                    assert!((loss / lanes_loss - 1.0).abs() < 0.3, "{name}: {loss} {lanes_loss}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_training_on_tensors_resumes() {
+        let folder = tempfile::tempdir().unwrap();
+        let corpus = corpus(folder.path(), 3000, 300);
+        let path = folder.path().join("checkpoint.safetensors");
+        let settings = settings(Model::SkipGram, Objective::NegativeSampling(5));
+        let device = sensorium_core::device::parse("flex").unwrap();
+        let mut whole = Trainer::new(&corpus, settings.clone()).unwrap().on(&device).unwrap();
+        (0..2).for_each(|_| assert!(whole.round().unwrap()));
+        whole.save(&path).unwrap();
+        let mut resumed = Trainer::resume(&corpus, settings.clone(), &path).unwrap().on(&device).unwrap();
+        (0..2).for_each(|_| assert!(whole.round().unwrap() && resumed.round().unwrap()));
+        assert!(resumed.vectors().unwrap() == whole.vectors().unwrap());
+        let classic = Settings { updates: Updates::Classic, ..settings };
+        let error = Trainer::new(&corpus, classic).unwrap().on(&device).err().unwrap().to_string();
+        assert!(error.starts_with("updates"), "{error}");
+    }
+
+    #[test]
+    fn classic_updates_learn_as_rounds_do() {
+        let folder = tempfile::tempdir().unwrap();
+        let corpus = corpus(folder.path(), 40, 1500);
+        for (model, objective) in MODELS.into_iter().flat_map(|m| OBJECTIVES.map(|o| (m, o))) {
+            let last = |updates: Updates| {
+                let settings = Settings { updates, ..settings(model, objective) };
+                let mut trainer = Trainer::new(&corpus, settings).unwrap();
+                let mut last = 0.0;
+                while trainer.round().unwrap() {
+                    let loss = trainer.progress().loss;
+                    last = if loss > 0.0 { loss } else { last };
+                }
+                last
+            };
+            let (rounds, classic) = (last(Updates::Rounds), last(Updates::Classic));
+            assert!((classic / rounds - 1.0).abs() < 0.15, "{model:?}, {objective:?}: {classic} {rounds}");
+        }
+    }
+
+    #[test]
+    fn pieces_of_words_reach_unknown_ones() {
+        let folder = tempfile::tempdir().unwrap();
+        let corpus = corpus(folder.path(), 40, 1500);
+        let subwords = Some(Subwords { min_n: 2, max_n: 3, buckets: 1000 });
+        for objective in OBJECTIVES {
+            let settings = Settings { subwords: subwords.clone(), ..settings(Model::SkipGram, objective) };
+            let mut trainer = Trainer::new(&corpus, settings).unwrap();
+            while trainer.round().unwrap() {}
+            let vectors = trainer.vectors().unwrap();
+            let model = trainer.into_fasttext().unwrap();
+            let composed = model.word_vectors().unwrap();
+            assert_eq!(composed.words(), vectors.words());
+            assert!(apart(composed.values(), vectors.values()) < 1e-6);
+            let near = |a: &str, b: &str| cosine(&model.vector(a), &model.vector(b));
+            assert!(near("a99", "a1") > near("a99", "b1") + 0.3, "{} {}", near("a99", "a1"), near("a99", "b1"));
+        }
+        let without = Trainer::new(&corpus, settings(Model::SkipGram, OBJECTIVES[0])).unwrap();
+        assert!(without.into_fasttext().unwrap_err().to_string().starts_with("subwords"));
+    }
+
+    #[test]
+    fn output_vectors_are_those_of_words() {
+        let folder = tempfile::tempdir().unwrap();
+        let corpus = corpus(folder.path(), 20, 50);
+        let trained = |objective| {
+            let mut trainer = Trainer::new(&corpus, settings(Model::SkipGram, objective)).unwrap();
+            while trainer.round().unwrap() {}
+            trainer
+        };
+        let trainer = trained(OBJECTIVES[0]);
+        let outputs = trainer.output_vectors().unwrap();
+        assert_eq!(outputs.words(), trainer.vectors().unwrap().words());
+        assert!(outputs != trainer.vectors().unwrap());
+        assert_eq!(trainer.vectors().unwrap(), trainer.into_vectors().unwrap());
+        assert!(trained(OBJECTIVES[1]).output_vectors().unwrap_err().to_string().contains("tree"));
+    }
+
+    #[test]
+    fn any_change_to_a_checkpoint_is_an_error_or_goes_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let corpus = corpus(folder.path(), 10, 20);
+        let path = folder.path().join("checkpoint.safetensors");
+        let settings = Settings { dim: 2, ..settings(Model::SkipGram, OBJECTIVES[0]) };
+        let mut trainer = Trainer::new(&corpus, settings.clone()).unwrap();
+        assert!(trainer.round().unwrap());
+        trainer.save(&path).unwrap();
+        let whole = std::fs::read(&path).unwrap();
+        assert!(safetensors::SafeTensors::deserialize(&whole).is_ok());
+        for at in 0..whole.len() {
+            for byte in [0, b'9', b'"', b'{', 255] {
+                let mut damaged = whole.clone();
+                damaged[at] = byte;
+                std::fs::write(&path, &damaged).unwrap();
+                if let Ok(mut resumed) = Trainer::resume(&corpus, settings.clone(), &path) {
+                    while resumed.round().is_ok_and(|more| more) {}
+                }
+            }
+            std::fs::write(&path, &whole[..at]).unwrap();
+            let error = Trainer::resume(&corpus, settings.clone(), &path).err().unwrap().to_string();
+            assert!(error.contains("checkpoint"), "{error}");
+        }
     }
 
     #[test]
@@ -403,11 +642,11 @@ mod tests {
         for objective in OBJECTIVES {
             let settings = settings(Model::Cbow { corrected: true }, objective);
             let mut trainer = Trainer::new(&corpus, settings.clone()).unwrap();
-            (0..20).for_each(|_| assert!(trainer.round()));
+            (0..20).for_each(|_| assert!(trainer.round().unwrap()));
             trainer.save(&path).unwrap();
             drop(trainer);
             let mut resumed = Trainer::resume(&corpus, settings.clone(), &path).unwrap();
-            while resumed.round() {}
+            while resumed.round().unwrap() {}
             assert!(resumed.vectors().unwrap().values() == train(&corpus, &settings));
             let other = Settings { dim: 21, ..settings };
             let error = Trainer::resume(&corpus, other, &path).err().unwrap().to_string();
@@ -424,6 +663,14 @@ mod tests {
             (Settings { window: 0, ..Settings::default() }, "window"),
             (Settings { sample: f64::NAN, ..Settings::default() }, "sample"),
             (Settings { learning_rate: Some(0.0), ..Settings::default() }, "learning_rate"),
+            (
+                Settings { subwords: Some(Subwords { min_n: 4, max_n: 3, buckets: 9 }), ..Settings::default() },
+                "n-grams",
+            ),
+            (
+                Settings { subwords: Some(Subwords { buckets: 0, ..Subwords::default() }), ..Settings::default() },
+                "buckets",
+            ),
             (Settings { objective: Objective::NegativeSampling(0), ..Settings::default() }, "negative"),
         ] {
             let error = Trainer::new(&corpus, settings).err().unwrap().to_string();

@@ -1,6 +1,7 @@
 //! The words of a corpus with their counts, and what is drawn by them.
 
 use std::cmp::Reverse;
+use std::collections::HashSet;
 
 use sensorium_core::Error;
 
@@ -31,6 +32,24 @@ impl Vocabulary {
         kept.sort_by_key(|(_, count)| Reverse(*count));
         let (words, counts) = kept.into_iter().unzip();
         Ok(Self { words, counts })
+    }
+
+    /// What is wrong with a vocabulary that was read from a file.
+    pub(super) fn fault(&self) -> Option<&'static str> {
+        let distinct: HashSet<&String> = self.words.iter().collect();
+        if self.words.len() != self.counts.len() {
+            Some("it has not as many counts as words")
+        } else if self.words.len() < 2 || distinct.len() < self.words.len() {
+            Some("its words are not two or more different ones")
+        } else if !self.counts.is_sorted_by(|a, b| a >= b) || self.counts.last() == Some(&0) {
+            Some("its counts do not fall to at least 1")
+        } else {
+            self.counts
+                .iter()
+                .try_fold(0u64, |sum, count| sum.checked_add(*count))
+                .is_none()
+                .then_some("its counts are too large")
+        }
     }
 
     /// The number of words.

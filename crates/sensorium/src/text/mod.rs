@@ -3,6 +3,7 @@
 mod ask;
 mod eval;
 mod files;
+mod phrases;
 mod train;
 
 use std::num::NonZeroUsize;
@@ -17,6 +18,8 @@ use crate::Global;
 pub(crate) enum Verb {
     /// Learn word vectors from a text (word2vec).
     Train(Train),
+    /// Join the pairs of words in a text that belong together (word2phrase).
+    Phrases(PhrasesOf),
     /// List the words nearest to a word.
     Neighbors(Neighbors),
     /// Complete an analogy: A is to B as C is to which word?
@@ -35,11 +38,15 @@ pub(crate) enum Verb {
 #[derive(Args)]
 pub(crate) struct Train {
     /// The text, a sentence a line, words apart by white space: a file, a folder, or `-` for standard input; files in
-    /// .gz are unpacked.
+    /// .gz and .zst are unpacked.
     corpus: PathBuf,
-    /// The vectors to write, in the format of the extension: .bin, .txt, .vec, .glove, .fifu or .safetensors.
+    /// The vectors to write, in the format of the extension: .bin, .txt, .vec, .glove, .fifu or .safetensors. With
+    /// `--subword`, .bin is a fastText model.
     #[arg(long)]
     out: PathBuf,
+    /// Where to write the output vectors, W′, as well.
+    #[arg(long, value_name = "FILE", conflicts_with = "hs")]
+    outputs: Option<PathBuf>,
     /// Skip-gram, the default: each word near a word foretells it.
     #[arg(long, conflicts_with = "cbow")]
     sg: bool,
@@ -61,6 +68,24 @@ pub(crate) struct Train {
     /// Hierarchical softmax in place of negative sampling.
     #[arg(long, conflicts_with = "negative")]
     hs: bool,
+    /// Make words of the n-grams of their characters, as fastText does.
+    #[arg(long)]
+    subword: bool,
+    /// Characters in the shortest n-gram.
+    #[arg(long, default_value_t = 3, requires = "subword")]
+    minn: u32,
+    /// Characters in the longest n-gram.
+    #[arg(long, default_value_t = 6, requires = "subword")]
+    maxn: u32,
+    /// Rows that n-grams are hashed to.
+    #[arg(long, default_value_t = 2_000_000, requires = "subword")]
+    buckets: u32,
+    /// Join pairs of words that belong together, those that score above a threshold; 100 where it is left out.
+    #[arg(long, value_name = "THRESHOLD", num_args = 0..=1, require_equals = true, default_missing_value = "100")]
+    phrases: Option<f64>,
+    /// Update after each pair, as word2vec.c does, on one thread: slow, to compare with.
+    #[arg(long, conflicts_with = "subword")]
+    classic: bool,
     /// Words above this share of the text are thinned out; 0 keeps all.
     #[arg(long, default_value_t = 1e-4)]
     sample: f64,
@@ -73,7 +98,7 @@ pub(crate) struct Train {
     /// Passes over the text.
     #[arg(long, default_value_t = 5)]
     epochs: usize,
-    /// Learning rate at the start; where left out .025 for skip-gram, .05 for CBOW.
+    /// Learning rate at the start; where left out .025 for skip-gram, .1 for CBOW, .05 for classic CBOW.
     #[arg(long)]
     alpha: Option<f32>,
     /// Seed of the first vectors and of all draws.
@@ -88,6 +113,22 @@ pub(crate) struct Train {
     /// Go on with a training that was stopped.
     #[arg(long)]
     resume: bool,
+}
+
+/// `text phrases`
+#[derive(Args)]
+pub(crate) struct PhrasesOf {
+    /// The text, as for `train`.
+    corpus: PathBuf,
+    /// The text to write, with `_` between the words of a phrase.
+    #[arg(long)]
+    out: PathBuf,
+    /// Words that occur fewer times belong to no phrase.
+    #[arg(long, default_value_t = 5)]
+    min_count: u64,
+    /// The score above which a pair is joined.
+    #[arg(long, default_value_t = 100.0)]
+    threshold: f64,
 }
 
 /// What every question takes.
@@ -196,6 +237,7 @@ impl Verb {
     pub(crate) fn run(self, global: &Global) -> anyhow::Result<()> {
         match self {
             Self::Train(verb) => verb.run(global),
+            Self::Phrases(verb) => verb.run(global),
             Self::Neighbors(verb) => verb.run(global),
             Self::Analogy(verb) => verb.run(global),
             Self::Eval(verb) => verb.run(global),

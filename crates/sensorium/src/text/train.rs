@@ -5,11 +5,14 @@ use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, ensure};
+use burn::tensor::Device;
 use indicatif::{HumanCount, ProgressBar};
 use sensorium_core::files::write_atomic;
-use sensorium_text::vectors::{self, WordVectors};
-use sensorium_text::word2vec::{self, Corpus, CorpusBuilder, Model, Objective, Progress, Settings, Trainer};
+use sensorium_text::vectors;
+use sensorium_text::word2vec::{
+    self, Corpus, CorpusBuilder, Model, Objective, Phrases, Progress, Settings, Subwords, Trainer, Updates,
+};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
@@ -30,21 +33,33 @@ impl Train {
     pub(super) fn run(self, global: &Global) -> anyhow::Result<()> {
         let settings = self.settings();
         settings.validate()?;
-        vectors::check_name(&self.out)?;
+        [Some(&self.out), self.outputs.as_ref()].into_iter().flatten().try_for_each(vectors::check_name)?;
+        let gpu = global.gpu()?;
         if let Some(threads) = self.threads {
             rayon::ThreadPoolBuilder::new().num_threads(threads.get()).build_global()?;
         }
         let partial = Partial::open(&self, &settings)?;
         let bar = told_bar(PARTS, global.progress());
         let corpus = partial.corpus(&self, &bar)?;
-        let (vectors, learned) = learn(&corpus, settings, &partial.checkpoint(), &bar)?;
+        let (trainer, learned) = learn(&corpus, settings, &partial.checkpoint(), gpu.as_ref(), &bar)?;
         bar.finish_and_clear();
-        vectors::write(&self.out, &vectors)?;
-        let words = corpus.words();
+        if let Some(outputs) = &self.outputs {
+            vectors::write(outputs, &trainer.output_vectors()?)?;
+        }
+        self.write(trainer)?;
+        let (words, vocabulary) = (corpus.words(), corpus.vocabulary().len());
         // Where files in use cannot be removed, the corpus must be closed.
         drop(corpus);
         partial.remove()?;
-        self.report(words, &vectors, &learned, global)
+        self.report(words, vocabulary, &learned, global)
+    }
+
+    /// Writes the vectors; with subwords into .bin the whole model.
+    fn write(&self, trainer: Trainer) -> anyhow::Result<()> {
+        if self.subword && self.out.extension().is_some_and(|extension| extension == "bin") {
+            return Ok(trainer.into_fasttext()?.write(&self.out)?);
+        }
+        Ok(vectors::write(&self.out, &trainer.into_vectors()?)?)
     }
 
     fn settings(&self) -> Settings {
@@ -54,6 +69,8 @@ impl Train {
                 true => Objective::HierarchicalSoftmax,
                 false => Objective::NegativeSampling(self.negative),
             },
+            updates: if self.classic { Updates::Classic } else { Updates::Rounds },
+            subwords: self.subword.then_some(Subwords { min_n: self.minn, max_n: self.maxn, buckets: self.buckets }),
             dim: self.dim,
             window: self.window,
             sample: self.sample,
@@ -63,19 +80,19 @@ impl Train {
         }
     }
 
-    fn report(&self, words: u64, vectors: &WordVectors, learned: &Learned, global: &Global) -> anyhow::Result<()> {
+    fn report(&self, words: u64, vocabulary: usize, learned: &Learned, global: &Global) -> anyhow::Result<()> {
         let Learned { seconds, words_per_second, loss } = learned;
         let mut out = std::io::stdout().lock();
         if global.json {
             let said = json!({
-                "words": words, "vocabulary": vectors.len(), "dim": vectors.dim(), "seconds": seconds,
+                "words": words, "vocabulary": vocabulary, "dim": self.dim, "seconds": seconds,
                 "words_per_second": words_per_second, "loss": loss, "out": self.out,
             });
             return Ok(writeln!(out, "{said}")?);
         }
-        writeln!(out, "{words} words, a vocabulary of {}", vectors.len())?;
+        writeln!(out, "{words} words, a vocabulary of {vocabulary}")?;
         writeln!(out, "{seconds:.1} s, {words_per_second:.0} words/s, loss {loss:.4}")?;
-        Ok(writeln!(out, "{} vectors of {} numbers in {}", vectors.len(), vectors.dim(), self.out.display())?)
+        Ok(writeln!(out, "{vocabulary} vectors of {} numbers in {}", self.dim, self.out.display())?)
     }
 }
 
@@ -90,6 +107,7 @@ struct Decisions<'a> {
     corpus: &'a Path,
     min_count: u64,
     max_vocab: Option<usize>,
+    phrases: Option<f64>,
     #[serde(flatten)]
     training: &'a Settings,
 }
@@ -111,6 +129,7 @@ impl Partial {
             corpus: &train.corpus,
             min_count: train.min_count,
             max_vocab: train.max_vocab.map(|most| most.get()),
+            phrases: train.phrases,
             training: settings,
         })?;
         Ok(partial)
@@ -152,19 +171,11 @@ impl Partial {
     }
 
     fn read(&self, train: &Train, bar: &ProgressBar) -> anyhow::Result<Corpus> {
-        if train.corpus.is_dir() && self.path.canonicalize()?.starts_with(train.corpus.canonicalize()?) {
-            bail!("--out {}: lies in the folder of the text; choose another place", train.out.display());
-        }
+        check_apart(&train.out, &self.path, &train.corpus)?;
         let max_vocab = train.max_vocab.map(|most| most.get());
-        let mut builder = CorpusBuilder::new(&self.path)?.with_max_vocab(max_vocab);
-        let mut told = Instant::now();
-        for sentence in word2vec::sentences(&train.corpus)? {
-            builder.push(&sentence?)?;
-            if told.elapsed() >= TICK {
-                bar.set_message(format!("{} words read", HumanCount(builder.words())));
-                told = Instant::now();
-            }
-        }
+        let phrases = train.phrases.map(|threshold| Phrases { threshold, ..Phrases::default() });
+        let mut builder = CorpusBuilder::new(&self.path)?.with_max_vocab(max_vocab).with_phrases(phrases)?;
+        push_all(&mut builder, &train.corpus, bar)?;
         builder.finish(train.min_count).with_context(|| train.corpus.display().to_string())
     }
 
@@ -177,6 +188,26 @@ impl Partial {
     }
 }
 
+/// Reads a text into a corpus.
+pub(super) fn push_all(builder: &mut CorpusBuilder, corpus: &Path, bar: &ProgressBar) -> anyhow::Result<()> {
+    let mut told = Instant::now();
+    for sentence in word2vec::sentences(corpus)? {
+        builder.push(&sentence?)?;
+        if told.elapsed() >= TICK {
+            bar.set_message(format!("{} words read", HumanCount(builder.words())));
+            told = Instant::now();
+        }
+    }
+    Ok(())
+}
+
+/// What is written into the folder of a text while it is read would be read as well.
+pub(super) fn check_apart(out: &Path, folder: &Path, corpus: &Path) -> anyhow::Result<()> {
+    let inside = corpus.is_dir() && folder.canonicalize()?.starts_with(corpus.canonicalize()?);
+    ensure!(!inside, "--out {}: lies in the folder of the text; choose another place", out.display());
+    Ok(())
+}
+
 /// How a training went, from its start or resumption on.
 struct Learned {
     seconds: f64,
@@ -186,24 +217,28 @@ struct Learned {
 }
 
 /// Trains to the end, from the checkpoint if there is one, and keeps writing it.
-fn learn(
-    corpus: &Corpus,
+fn learn<'c>(
+    corpus: &'c Corpus,
     settings: Settings,
     checkpoint: &Path,
+    gpu: Option<&Device>,
     bar: &ProgressBar,
-) -> anyhow::Result<(WordVectors, Learned)> {
+) -> anyhow::Result<(Trainer<'c>, Learned)> {
     let start = Instant::now();
     let mut trainer = match checkpoint.exists() {
         true => Trainer::resume(corpus, settings, checkpoint)?,
         false => Trainer::new(corpus, settings)?,
     };
+    if let Some(device) = gpu {
+        trainer = trainer.on(device)?;
+    }
     let first = trainer.progress();
     bar.set_position(part(first.done));
     bar.reset_eta();
     let (mut last, mut loss, mut measured) = (first, 0.0, first.done);
     let mut told = Instant::now();
     let (mut saved, mut took, mut saved_epoch) = (Instant::now(), Duration::ZERO, first.epoch);
-    while trainer.round() {
+    while trainer.round()? {
         let now = trainer.progress();
         last = now;
         // A short round may hold none of the windows whose loss is taken.
@@ -227,7 +262,7 @@ fn learn(
         words_per_second: last.words_per_second,
         loss: loss / (measured - first.done),
     };
-    Ok((trainer.vectors()?, learned))
+    Ok((trainer, learned))
 }
 
 fn tell(bar: &ProgressBar, now: &Progress, loss: f64) {

@@ -10,6 +10,7 @@ use sensorium_core::files::write_atomic_with;
 use serde::{Deserialize, Serialize};
 
 use super::engine::{Engine, Side};
+use super::reader::Open;
 use super::settings::Settings;
 use super::table::Table;
 use crate::Result;
@@ -28,8 +29,8 @@ pub(super) struct Position {
     pub(super) epoch: usize,
     /// Tokens done in all epochs.
     pub(super) tokens: usize,
-    /// The place of each reader, and the state of its random numbers.
-    pub(super) readers: Vec<(usize, u64)>,
+    /// The place of each reader, the state of its random numbers, and the sentence it is in.
+    pub(super) readers: Vec<(usize, u64, Open)>,
 }
 
 /// The header of the file. The format wants the metadata to be strings.

@@ -123,21 +123,23 @@ impl CorpusBuilder {
     /// # Errors
     /// If fewer than two words are left, or the disk is full.
     pub fn finish(mut self, min_count: u64) -> Result<Corpus> {
+        if let Some(phrases) = self.phrases.take() {
+            self.join_phrases(&phrases)?;
+        }
+        let folder = self.folder.clone();
+        self.rank(min_count)?;
+        Corpus::open(folder)
+    }
+
+    /// Replaces the words of each phrase by it.
+    fn join_phrases(&mut self, phrases: &Phrases) -> Result<()> {
         let spool = self.spooled()?;
-        if let Some(phrases) = &self.phrases {
-            let found = phrases.find(numbers(&spool), &self.counter, END).numbers(&mut self.counter);
-            recount(join(numbers(&spool), &found), self.counter.counts_mut());
-            let joined = self.folder.join(JOINED);
-            write_tokens(&joined, join(numbers(&spool), &found))?;
-            drop(spool);
-            std::fs::rename(&joined, self.folder.join(SPOOL)).map_err(Error::io(&joined, "rename"))?;
-            self.rank(&map_file(&self.folder.join(SPOOL))?, min_count)
-        } else {
-            self.rank(&spool, min_count)
-        }?;
-        let path = self.folder.join(SPOOL);
-        std::fs::remove_file(&path).map_err(Error::io(&path, "remove"))?;
-        Corpus::open(&self.folder)
+        let pairs = phrases.find(numbers(&spool), &self.counter, END).numbers(&mut self.counter);
+        recount(join(numbers(&spool), &pairs), self.counter.counts_mut());
+        let joined = self.folder.join(JOINED);
+        write_tokens(&joined, join(numbers(&spool), &pairs))?;
+        drop(spool);
+        Ok(std::fs::rename(&joined, self.folder.join(SPOOL)).map_err(Error::io(&joined, "rename"))?)
     }
 
     /// Writes the sentences to `out`, a line each, with the phrases joined in place of a corpus; gives the phrases, the
@@ -182,7 +184,8 @@ impl CorpusBuilder {
     }
 
     /// Writes the corpus: numbers by first occurrence become ranks by count.
-    fn rank(&self, spool: &Mmap, min_count: u64) -> Result<()> {
+    fn rank(mut self, min_count: u64) -> Result<()> {
+        let spool = self.spooled()?;
         let counts = self.counter.counts();
         let mut kept: Vec<(u32, &str)> =
             self.counter.words().filter(|(number, _)| counts[*number as usize] >= min_count.max(1)).collect();
@@ -193,9 +196,12 @@ impl CorpusBuilder {
         for (rank, (number, _)) in kept.iter().enumerate() {
             rank_of[*number as usize] = rank as u32;
         }
-        write_tokens(&self.folder.join(TOKENS), ranks(numbers(spool), &rank_of))?;
+        write_tokens(&self.folder.join(TOKENS), ranks(numbers(&spool), &rank_of))?;
         let json = serde_json::to_vec(&Contents { vocabulary, words: self.words }).expect("words become JSON");
-        Ok(write_atomic(self.folder.join(WORDS), &json)?)
+        write_atomic(self.folder.join(WORDS), &json)?;
+        drop(spool);
+        let path = self.folder.join(SPOOL);
+        Ok(std::fs::remove_file(&path).map_err(Error::io(&path, "remove"))?)
     }
 }
 

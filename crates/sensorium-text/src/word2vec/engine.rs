@@ -93,13 +93,11 @@ impl Engine {
 
     /// All rows of a table, one after the other.
     pub(super) fn rows(&self, side: Side) -> Vec<f32> {
-        let mut rows = Vec::new();
-        let copied = self.each_row(side, |row| {
-            rows.extend_from_slice(row);
-            Ok(())
-        });
-        copied.expect("copies do not fail");
-        rows
+        match self {
+            Self::Lanes(lanes) => lanes.table(side).to_rows(),
+            Self::Tensors(tensors) => tensors.rows(side),
+            Self::Classic(tables) => tables.rows(side).flatten().copied().collect(),
+        }
     }
 
     /// Frees W′.
@@ -134,7 +132,7 @@ impl Lanes {
 
     fn round(&mut self, round: &Round, readers: &mut [Reader]) -> Loss {
         let Self { input, output, lanes } = self;
-        lanes.resize_with(readers.len(), Lane::default);
+        lanes.resize_with(readers.len(), || Lane::new(&round.plan, input.dim()));
         let arch = Arch::new();
         lanes.par_iter_mut().zip(readers).with_max_len(1).for_each(|(lane, reader)| {
             arch.dispatch(Run { lane, reader, input, output, round });

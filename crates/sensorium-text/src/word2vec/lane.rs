@@ -4,7 +4,7 @@ use pulp::{Simd, WithSimd};
 
 use super::engine::{Loss, Round};
 use super::kernel::{self, Hidden, Outputs, TILE};
-use super::reader::{Lesson, Reader, Step};
+use super::reader::{Lesson, Plan, Reader, Step};
 use super::settings::Model;
 use super::table::{Line, STRIPES, Table, lines, numbers, numbers_mut};
 
@@ -28,6 +28,12 @@ struct Change {
 }
 
 impl Changes {
+    /// With room for so many deltas. Memory that is asked for at once and not written to takes none; growing would leave
+    /// gaps.
+    fn with_capacity(deltas: usize, row_lines: usize) -> Self {
+        Self { deltas: Vec::with_capacity(deltas * row_lines), ..Self::default() }
+    }
+
     fn clear(&mut self) {
         self.count = 0;
         self.by_stripe.iter_mut().for_each(Vec::clear);
@@ -95,6 +101,15 @@ pub(super) struct Lane {
     pub(super) loss: Loss,
     lesson: Lesson,
     work: Work,
+}
+
+impl Lane {
+    pub(super) fn new(plan: &Plan, dim: usize) -> Self {
+        let words = plan.tokens_a_round + 2 * plan.window;
+        let input = Changes::with_capacity(words, lines(dim));
+        let output = Changes::with_capacity(words * plan.targets.most(), lines(dim));
+        Self { input, output, ..Self::default() }
+    }
 }
 
 /// Working memory.

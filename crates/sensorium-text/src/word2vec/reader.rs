@@ -1,12 +1,13 @@
 //! From the text to steps: which words foretell what.
 
+use std::ops::Range;
+
+use serde::{Deserialize, Serialize};
+
 use super::corpus::END;
 use super::huffman::Path;
 use super::random::Random;
 use super::vocabulary::Alias;
-
-/// A sentence is cut after so many words, as in word2vec.c.
-const LONGEST_SENTENCE: usize = 1000;
 
 /// What all readers share.
 pub(super) struct Plan<'a> {
@@ -17,7 +18,7 @@ pub(super) struct Plan<'a> {
     pub(super) window: usize,
     /// Whether every word of a window has a step of its own, with its own negatives.
     pub(super) single: bool,
-    /// Tokens after which a reader ends its round, at the end of a sentence.
+    /// Tokens after which a reader ends its round.
     pub(super) tokens_a_round: usize,
 }
 
@@ -29,6 +30,16 @@ pub(super) enum Targets {
     Paths(Vec<Path>),
 }
 
+impl Targets {
+    /// The most outputs that tell a word.
+    pub(super) fn most(&self) -> usize {
+        match self {
+            Self::Negatives { count, .. } => 1 + count,
+            Self::Paths(paths) => paths.iter().map(|path| path.nodes.len()).max().unwrap_or(0),
+        }
+    }
+}
+
 /// A stretch of the text, read a little further each round.
 pub(super) struct Reader {
     /// The next token, and the end of the stretch.
@@ -37,6 +48,23 @@ pub(super) struct Reader {
     pub(super) random: Random,
     /// Tokens of this round.
     pub(super) read: usize,
+    pub(super) open: Open,
+}
+
+/// The end of a sentence that the next round goes on with.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Open {
+    words: Vec<u32>,
+    /// How many of them had their windows; they are there for the words after them.
+    done: usize,
+}
+
+impl Open {
+    /// Whether it can be of a vocabulary of so many words.
+    pub(super) fn fits(&self, words: usize, window: usize) -> bool {
+        let known = self.words.iter().all(|word| (*word as usize) < words);
+        known && self.done <= self.words.len() && self.words.len() <= 2 * window
+    }
 }
 
 /// The words of one or more sentences that were kept, and their steps.
@@ -61,16 +89,26 @@ pub(super) struct Step<'a> {
 
 impl Reader {
     pub(super) fn new(random: Random) -> Self {
-        Self { cursor: 0, end: 0, random, read: 0 }
+        Self { cursor: 0, end: 0, random, read: 0, open: Open::default() }
     }
 
-    /// Adds the next sentence to the lesson; `false` at the end of the round, or of the stretch.
+    /// Adds the next sentence to the lesson, or as much of it as the round has room for; `false` at the end of the round,
+    /// or of the stretch.
     pub(super) fn next(&mut self, plan: &Plan, lesson: &mut Lesson) -> bool {
         while self.read < plan.tokens_a_round && self.cursor < self.end {
             let first = lesson.words.len();
-            self.sentence(plan, &mut lesson.words);
-            if lesson.words.len() >= first + 2 {
-                lesson.plan(first, plan, &mut self.random);
+            let Open { words, done } = std::mem::take(&mut self.open);
+            lesson.words.extend(words);
+            let ended = self.sentence(plan, &mut lesson.words);
+            let words = &lesson.words[first..];
+            // The last words of a piece wait for those that follow them.
+            let ready = if ended { words.len() } else { words.len().saturating_sub(plan.window).max(done) };
+            if !ended {
+                let from = ready.saturating_sub(plan.window);
+                self.open = Open { words: words[from..].to_vec(), done: ready - from };
+            }
+            if words.len() >= 2 && ready > done {
+                lesson.plan(first, done..ready, plan, &mut self.random);
                 return true;
             }
             lesson.words.truncate(first);
@@ -78,19 +116,22 @@ impl Reader {
         false
     }
 
-    /// Reads on to the end of the sentence; keeps its words but for those that are thinned out.
-    fn sentence(&mut self, plan: &Plan, words: &mut Vec<u32>) {
-        let stretch = &plan.tokens[self.cursor..self.end.min(self.cursor + LONGEST_SENTENCE)];
+    /// Reads on to the end of the sentence or of the round; keeps the words that are not thinned out. Whether the sentence
+    /// has ended.
+    fn sentence(&mut self, plan: &Plan, words: &mut Vec<u32>) -> bool {
+        let room = plan.tokens_a_round - self.read;
+        let stretch = &plan.tokens[self.cursor..self.end.min(self.cursor + room)];
         for token in stretch {
             self.cursor += 1;
             self.read += 1;
             if *token == END {
-                break;
+                return true;
             }
             if (self.random.bits() >> 32) as u32 <= plan.keep[*token as usize] {
                 words.push(*token);
             }
         }
+        self.cursor == self.end
     }
 }
 
@@ -115,9 +156,9 @@ impl Lesson {
         self.ends.clear();
     }
 
-    /// The steps of all windows of the sentence that begins at `first`.
-    fn plan(&mut self, first: usize, plan: &Plan, random: &mut Random) {
-        for place in first..self.words.len() {
+    /// The steps of the windows round some words of the sentence that begins at `first`.
+    fn plan(&mut self, first: usize, centres: Range<usize>, plan: &Plan, random: &mut Random) {
+        for place in first + centres.start..first + centres.end {
             let reach = 1 + random.below(plan.window);
             let around = first.max(place.saturating_sub(reach))..(place + reach + 1).min(self.words.len());
             let word = self.words[place];

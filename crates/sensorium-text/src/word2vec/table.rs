@@ -48,7 +48,9 @@ impl Table {
 
     /// `[rows, dim]` numbers by rank.
     pub(super) fn to_rows(&self) -> Vec<f32> {
-        self.iter().flatten().copied().collect()
+        let mut rows = Vec::with_capacity(self.rows * self.dim);
+        self.iter().for_each(|row| rows.extend_from_slice(row));
+        rows
     }
 
     /// The rows by rank.

@@ -12,6 +12,7 @@ mod engine;
 pub mod huffman;
 mod kernel;
 mod lane;
+mod pace;
 mod phrases;
 mod random;
 mod reader;

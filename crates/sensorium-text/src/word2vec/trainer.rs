@@ -17,6 +17,7 @@ use super::classic::Tables;
 use super::corpus::{Corpus, END};
 use super::engine::{Engine, Lanes, Loss, Round, Side};
 use super::huffman;
+use super::pace::Pace;
 use super::random::Random;
 use super::reader::{Open, Plan, Reader, Targets};
 use super::settings::{Model, Objective, Settings, Updates};
@@ -27,8 +28,6 @@ use crate::Result;
 use crate::vectors::WordVectors;
 use crate::vectors::fasttext::{self, Entry, FastText};
 
-/// The most tokens that a lane reads in a round.
-const TOKENS_A_LANE: usize = 64;
 /// The learning rate falls to this part of itself.
 const LAST_RATE: f32 = 1e-4;
 /// W begins between plus and minus this over the root of the dimension, so that the first vectors are as long in any
@@ -77,6 +76,8 @@ pub struct Trainer<'a> {
     rows: [usize; 2],
     engine: Engine,
     readers: Vec<Reader>,
+    /// Of each reader, at most.
+    tokens_a_round: usize,
     epoch: usize,
     /// Tokens done in all epochs.
     tokens: usize,
@@ -156,11 +157,7 @@ impl<'a> Trainer<'a> {
             Targets::Paths(_) => words - 1,
         };
         let buckets = settings.subwords.as_ref().map_or(0, |subwords| subwords.buckets as usize);
-        let readers = match settings.updates {
-            // Few words take part in every lane: the fewer there are, the fewer lanes may change them at a time.
-            Updates::Rounds => (words / 2000).clamp(1, 64),
-            Updates::Classic => 1,
-        };
+        let pace = Pace::of(vocabulary, &settings);
         let empty = || Table::zeros(0, settings.dim);
         let mut trainer = Self {
             corpus,
@@ -168,8 +165,9 @@ impl<'a> Trainer<'a> {
             targets,
             pieces: settings.subwords.as_ref().map(|subwords| Pieces::new(vocabulary, subwords)),
             rows: [words + buckets, outputs],
+            tokens_a_round: pace.tokens,
             engine: Engine::Lanes(Lanes::new(empty(), empty())),
-            readers: (0..readers).map(|n| Reader::new(Random::stream(settings.seed, n as u64))).collect(),
+            readers: (0..pace.readers).map(|n| Reader::new(Random::stream(settings.seed, n as u64))).collect(),
             epoch: 0,
             tokens: 0,
             start: Instant::now(),
@@ -225,10 +223,6 @@ impl<'a> Trainer<'a> {
         if self.epoch == self.settings.epochs {
             return Ok(false);
         }
-        let tokens_a_round = match self.settings.updates {
-            Updates::Rounds => (self.corpus.vocabulary().len() / 16).clamp(16, TOKENS_A_LANE),
-            Updates::Classic => 10_000,
-        };
         let round = Round {
             plan: Plan {
                 tokens: self.corpus.tokens(),
@@ -236,7 +230,7 @@ impl<'a> Trainer<'a> {
                 targets: &self.targets,
                 window: self.settings.window,
                 single: self.settings.updates == Updates::Classic && self.settings.model == Model::SkipGram,
-                tokens_a_round,
+                tokens_a_round: self.tokens_a_round,
             },
             pieces: self.pieces.as_ref(),
             model: self.settings.model,

@@ -138,12 +138,14 @@ fn texts_that_nothing_can_be_learned_from_are_named() {
     fs::write(dir.path().join("one.txt"), "word ".repeat(50)).unwrap();
     fs::write(dir.path().join("latin1.txt"), b"a caf\xe9\n").unwrap();
     fs::write(dir.path().join("cut.gz"), b"\x1f\x8b\x08").unwrap();
+    fs::write(dir.path().join("cut.zst"), b"\x28\xb5\x2f\xfd").unwrap();
     fs::write(dir.path().join("good.txt"), "a cat and a dog\n".repeat(50)).unwrap();
     for (corpus, out, words) in [
         ("empty.txt", "v.bin", vec!["empty.txt", "0 words", "at least 2"]),
         ("one.txt", "v.bin", vec!["one.txt", "1 words", "at least 2"]),
         ("latin1.txt", "v.bin", vec!["latin1.txt", "line 1", "UTF-8"]),
         ("cut.gz", "v.bin", vec!["cut.gz"]),
+        ("cut.zst", "v.bin", vec!["cut.zst"]),
         ("none.txt", "v.bin", vec!["none.txt"]),
         ("folder", "v.bin", vec!["folder", "no file"]),
         ("good.txt", "v.xyz", vec!["v.xyz", ".safetensors"]),
@@ -153,9 +155,28 @@ fn texts_that_nothing_can_be_learned_from_are_named() {
         assert!(!dir.path().join(out).exists(), "{corpus}: nothing half-written");
         assert!(!dir.path().join(format!("{out}.partial")).exists(), "{corpus}: nothing left");
     }
-    for (flag, value) in [("--dim", "0"), ("--window", "0"), ("--sample", "2"), ("--epochs", "0"), ("--alpha", "-1")] {
+    for (flag, value) in
+        [("--dim", "0"), ("--window", "0"), ("--sample", "2"), ("--epochs", "0"), ("--alpha", "-1"), ("--init", "0")]
+    {
         let flag_value = format!("{flag}={value}");
         refused(dir.path(), &["text", "train", "good.txt", "--out", "v.bin", &flag_value], &["must be"]);
+    }
+    for flags in [vec!["--phrases=0"], vec!["--subword", "--minn", "7"], vec!["--subword", "--buckets", "0"]] {
+        let call = [vec!["text", "train", "good.txt", "--out", "v.bin"], flags].concat();
+        refused(dir.path(), &call, &["must"]);
+    }
+    refused(dir.path(), &["text", "train", "good.txt", "--out", "v.bin", "--outputs", "w.xyz"], &["w.xyz"]);
+
+    fs::write(dir.path().join("folder/a.txt"), "a cat\n").unwrap();
+    for (corpus, out, more, words) in [
+        ("empty.txt", "joined.txt", "5", vec!["empty.txt", "no words"]),
+        ("none.txt", "joined.txt", "5", vec!["none.txt"]),
+        ("latin1.txt", "joined.txt", "5", vec!["latin1.txt", "UTF-8"]),
+        ("good.txt", "joined.txt", "0", vec!["threshold", "above 0"]),
+        ("folder", "folder/joined.txt", "5", vec!["folder/joined.txt", "folder of the text"]),
+    ] {
+        refused(dir.path(), &["text", "phrases", corpus, "--out", out, "--threshold", more], &words);
+        assert!(!dir.path().join(out).exists(), "{corpus}: nothing half-written");
     }
 }
 

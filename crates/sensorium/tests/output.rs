@@ -24,7 +24,7 @@ fn form(text: &str) -> String {
 
 #[test]
 fn help() {
-    let verbs: [&[&str]; 21] = [
+    let verbs: [&[&str]; 22] = [
         &[],
         &["demo"],
         &["devices"],
@@ -37,6 +37,7 @@ fn help() {
         &["joint", "arithmetic"],
         &["text"],
         &["text", "train"],
+        &["text", "phrases"],
         &["text", "neighbors"],
         &["text", "analogy"],
         &["text", "eval"],
@@ -98,6 +99,56 @@ fn king_minus_man_plus_woman() {
     assert_eq!(said["answers"][0]["word"], "puppy", "{said}");
     let said = json(&["text", "info", "v.vec", "--json"]);
     assert_eq!((said["words"].as_u64(), said["dim"].as_u64()), (Some(265), Some(24)));
+}
+
+#[test]
+fn phrases_are_joined_in_the_text_and_on_the_way() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = "new york has trains\nnew york is far\n".repeat(9) + &"it is a new day\nno news of york\n".repeat(99);
+    std::fs::write(folder.path().join("text.txt"), text).unwrap();
+    // "new york" occurs 18 times; there are 117 news and 117 yorks.
+    let call = ["text", "phrases", "text.txt", "--out", "joined.txt", "--threshold", "0.9", "--json"];
+    let said: serde_json::Value = serde_json::from_str(&output(folder.path(), &call)).unwrap();
+    let found = said["phrases"].as_array().unwrap().iter().find(|phrase| phrase["phrase"] == "new_york").unwrap();
+    assert_eq!(found["count"], 18);
+    let score = 13.0 / (117.0 * 117.0) * said["words"].as_f64().unwrap();
+    assert!((found["score"].as_f64().unwrap() - score).abs() < 1e-9, "{found} {score}");
+    let joined = std::fs::read_to_string(folder.path().join("joined.txt")).unwrap();
+    assert_eq!(joined.lines().filter(|line| line.contains("new_york")).count(), 18);
+    let train = ["text", "train", "text.txt", "--out", "v.vec", "--phrases=0.9", "--dim", "4", "--sample", "0"];
+    output(folder.path(), &train);
+    assert!(std::fs::read_to_string(folder.path().join("v.vec")).unwrap().contains("new_york "));
+}
+
+#[test]
+fn words_of_pieces_are_a_fasttext_model() {
+    let folder = tempfile::tempdir().unwrap();
+    let corpus = samples().join("text/kingdom.txt");
+    let train = ["text", "train", corpus.to_str().unwrap(), "--dim", "16", "--sample", "0", "--epochs", "20"];
+    let more = ["--subword", "--buckets", "2000", "--out", "pieces.bin", "--outputs", "outputs.vec"];
+    output(folder.path(), &[train.as_slice(), &more].concat());
+    let model = FastText::read(folder.path().join("pieces.bin")).unwrap();
+    assert_eq!((model.settings().buckets, model.settings().max_n, model.words().len()), (2000, 6, 265));
+    let outputs = sensorium_text::vectors::read(folder.path().join("outputs.vec")).unwrap();
+    assert_eq!(outputs.row(3), &model.output()[3 * 16..4 * 16]);
+    // A word that the text does not have is near the one that it has most n-grams of.
+    let answers = output(folder.path(), &["text", "neighbors", "pieces.bin", "ducklings", "-k", "1"]);
+    assert_eq!(form(&answers), "  0  0.000  duckling\n");
+}
+
+#[test]
+fn a_gpu_gives_the_vectors_of_a_processor() {
+    let folder = tempfile::tempdir().unwrap();
+    let corpus = samples().join("text/kingdom.txt");
+    let gpu = if sensorium_core::device::parse("wgpu").is_ok() { "wgpu" } else { "flex" };
+    let [processor, gpu] = [("flex", "processor.fifu"), (gpu, "gpu.fifu")].map(|(device, out)| {
+        let call = ["text", "train", corpus.to_str().unwrap(), "--device", device, "--out", out, "--epochs", "2"];
+        output(folder.path(), &call);
+        sensorium_text::vectors::read(folder.path().join(out)).unwrap()
+    });
+    assert_eq!(processor.words(), gpu.words());
+    let apart = processor.values().iter().zip(gpu.values()).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    assert!(apart < 1e-4, "{apart}");
 }
 
 #[test]

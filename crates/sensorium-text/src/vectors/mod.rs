@@ -45,6 +45,9 @@ mod words;
 
 use std::path::Path;
 
+use burn::module::Param;
+use burn::nn::Embedding;
+use burn::tensor::{Device, Tensor, TensorData};
 use sensorium_core::Error;
 use sensorium_core::files::write_atomic_with;
 
@@ -132,6 +135,24 @@ impl WordVectors {
     /// All vectors, `[words, dim]`, row-major.
     pub fn values(&self) -> &[f32] {
         &self.values
+    }
+
+    /// The vectors as a burn module: from `[batch, words]` indices to `[batch, words, dim]`.
+    ///
+    /// ```
+    /// use burn::tensor::{Int, Tensor};
+    /// use sensorium_text::vectors::WordVectors;
+    ///
+    /// let vectors = WordVectors::new(vec!["red".into(), "blue".into()], 2, vec![1.0, 0.5, -1.0, 2.0])?;
+    /// let device = sensorium_core::device::parse("flex")?;
+    /// let blue = Tensor::<2, Int>::from_data([[vectors.index("blue").unwrap() as i32]], &device);
+    /// let row = vectors.embedding(&device).forward(blue);
+    /// assert_eq!(row.into_data().try_to_vec::<f32>().unwrap(), [-1.0, 2.0]);
+    /// # Ok::<(), sensorium_text::Error>(())
+    /// ```
+    pub fn embedding(&self, device: &Device) -> Embedding {
+        let weight = Tensor::from_data(TensorData::new(self.values.clone(), [self.len(), self.dim]), device);
+        Embedding { weight: Param::from_tensor(weight) }
     }
 }
 

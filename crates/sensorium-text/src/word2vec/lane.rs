@@ -115,7 +115,7 @@ impl Lane {
 /// Working memory.
 #[derive(Default)]
 struct Work {
-    /// The sentence's input vectors; for CBOW one more, their mean.
+    /// The input vectors of the lesson's words.
     values: Vec<Line>,
     mean: Vec<Line>,
     mean_error: Vec<Line>,

@@ -81,6 +81,10 @@ pub struct Settings {
     /// The learning rate at the start; it falls to a ten-thousandth of itself. Where absent 0.025 for skip-gram, 0.1 for
     /// corrected CBOW, whose steps are shorter, and 0.05 for word2vec.c's.
     pub learning_rate: Option<f32>,
+    /// W begins between plus and minus this over the root of `dim`, so that the first vectors are as long in any dimension;
+    /// W′ begins at 0. Others begin shorter, word2vec.c with 0.5 and gensim and fastText with 1 over `dim` itself, and
+    /// learn less from texts of some million words (`docs/benchmarks.md`).
+    pub init: f32,
     /// The seed of the start and of all draws.
     pub seed: u64,
 }
@@ -97,6 +101,7 @@ impl Default for Settings {
             sample: 1e-4,
             epochs: 5,
             learning_rate: None,
+            init: 0.4,
             seed: 1,
         }
     }
@@ -149,6 +154,9 @@ impl Settings {
         let rate = self.learning_rate();
         if !(rate > 0.0 && rate <= 1.0) {
             return Err(Error::config("learning_rate", rate, "must be above 0 and at most 1").into());
+        }
+        if !(self.init > 0.0 && self.init <= 100.0) {
+            return Err(Error::config("init", self.init, "must be above 0 and at most 100").into());
         }
         Ok(())
     }

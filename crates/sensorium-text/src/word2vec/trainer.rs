@@ -30,10 +30,6 @@ use crate::vectors::fasttext::{self, Entry, FastText};
 
 /// The learning rate falls to this part of itself.
 const LAST_RATE: f32 = 1e-4;
-/// W begins between plus and minus this over the root of the dimension, so that the first vectors are as long in any
-/// dimension; W′ begins at 0. Others begin shorter, word2vec.c with 0.5 and gensim and fastText with 1 over the dimension
-/// itself, and learn less from texts of some million words (`docs/benchmarks.md`).
-const FIRST_VALUES: f32 = 0.4;
 
 /// How far a training is.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -98,7 +94,7 @@ impl<'a> Trainer<'a> {
         let dim = trainer.settings.dim;
         let mut random = Random::stream(trainer.settings.seed, u64::MAX);
         let mut input = Table::zeros(trainer.rows[0], dim);
-        let most = FIRST_VALUES / (dim as f32).sqrt();
+        let most = trainer.settings.init / (dim as f32).sqrt();
         for rank in 0..input.rows() {
             input.row_mut(rank).iter_mut().for_each(|value| *value = 2.0 * most * random.centred());
         }

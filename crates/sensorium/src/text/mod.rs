@@ -101,6 +101,9 @@ pub(crate) struct Train {
     /// Learning rate at the start; where left out .025 for skip-gram, .1 for CBOW, .05 for classic CBOW.
     #[arg(long)]
     alpha: Option<f32>,
+    /// The first vectors lie between plus and minus this over the root of `--dim`.
+    #[arg(long, default_value_t = 0.4)]
+    init: f32,
     /// Seed of the first vectors and of all draws.
     #[arg(long, default_value_t = 1)]
     seed: u64,

@@ -76,6 +76,7 @@ impl Train {
             sample: self.sample,
             epochs: self.epochs,
             learning_rate: self.alpha,
+            init: self.init,
             seed: self.seed,
         }
     }

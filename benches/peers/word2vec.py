@@ -1,7 +1,8 @@
-"""Skip-gram by word2vec.c, gensim, fastText and `sensorium text train`, one after the other on one text, with the quality of each.
+"""Skip-gram or CBOW by word2vec.c, gensim, fastText and `sensorium text train`, one after the other on one text, with the
+quality of each.
 
     python word2vec.py TEXT --sensorium BIN --word2vec BIN --fasttext BIN --pairs F... --analogies F...
-        [--dim 100] [--threads 2] [--epochs 5] [--seeds 1] [--only NAME...]
+        [--dim 100] [--threads 2] [--epochs 5] [--seeds 1] [--cbow] [--only NAME...]
 
 TEXT has a sentence a line, words apart by blanks. `word2vec` is the C program (PyPI's package of that name compiles it),
 `fasttext` Debian's. The time is that of the whole call, reading the text and writing the vectors included; quality is by
@@ -17,7 +18,11 @@ import time
 
 from gensim.models import Word2Vec
 
-WINDOW, NEGATIVE, SAMPLE, MIN_COUNT, ALPHA = 5, 5, 1e-4, 5, 0.025
+WINDOW, NEGATIVE, SAMPLE, MIN_COUNT = 5, 5, 1e-4, 5
+
+
+def alpha(o):
+    return 0.05 if o.cbow else 0.025
 
 
 def quiet(command):
@@ -25,29 +30,33 @@ def quiet(command):
 
 
 def word2vec_c(o, out, seed):
-    # It has no seed; `-cbow 0` is skip-gram.
+    # It has no seed.
     quiet([o.word2vec, "-train", o.text, "-output", out, "-size", str(o.dim), "-window", str(WINDOW), "-negative",
            str(NEGATIVE), "-hs", "0", "-sample", str(SAMPLE), "-min-count", str(MIN_COUNT), "-iter", str(o.epochs),
-           "-threads", str(o.threads), "-alpha", str(ALPHA), "-cbow", "0", "-binary", "0"])
+           "-threads", str(o.threads), "-alpha", str(alpha(o)), "-cbow", str(int(o.cbow)), "-binary", "0"])
 
 
 def gensim(o, out, seed):
     model = Word2Vec(corpus_file=o.text, vector_size=o.dim, window=WINDOW, negative=NEGATIVE, sample=SAMPLE,
-                     min_count=MIN_COUNT, epochs=o.epochs, workers=o.threads, sg=1, alpha=ALPHA, seed=seed)
+                     min_count=MIN_COUNT, epochs=o.epochs, workers=o.threads, sg=int(not o.cbow), alpha=alpha(o),
+                     seed=seed)
     model.wv.save_word2vec_format(out)
 
 
 def fasttext(o, out, seed):
     stem = out.removesuffix(".vec")
-    quiet([o.fasttext, "skipgram", "-input", o.text, "-output", stem, "-dim", str(o.dim), "-ws", str(WINDOW), "-neg",
+    model = "cbow" if o.cbow else "skipgram"
+    quiet([o.fasttext, model, "-input", o.text, "-output", stem, "-dim", str(o.dim), "-ws", str(WINDOW), "-neg",
            str(NEGATIVE), "-t", str(SAMPLE), "-minCount", str(MIN_COUNT), "-epoch", str(o.epochs), "-thread",
-           str(o.threads), "-lr", str(ALPHA), "-maxn", "0"])
+           str(o.threads), "-lr", str(alpha(o)), "-maxn", "0"])
 
 
 def sensorium(o, out, seed):
-    quiet([o.sensorium, "text", "train", o.text, "--out", out, "--sg", "--dim", str(o.dim), "--window", str(WINDOW),
+    # Corrected CBOW has a learning rate of its own.
+    model = ["--cbow"] if o.cbow else ["--sg", "--alpha", str(alpha(o))]
+    quiet([o.sensorium, "text", "train", o.text, "--out", out, *model, "--dim", str(o.dim), "--window", str(WINDOW),
            "--negative", str(NEGATIVE), "--sample", str(SAMPLE), "--min-count", str(MIN_COUNT), "--epochs",
-           str(o.epochs), "--threads", str(o.threads), "--alpha", str(ALPHA), "--seed", str(seed)])
+           str(o.epochs), "--threads", str(o.threads), "--seed", str(seed)])
 
 
 def quality(o, out):
@@ -75,6 +84,7 @@ def main():
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--cbow", action="store_true")
     parser.add_argument("--only", nargs="*", default=["sensorium", "word2vec_c", "gensim", "fasttext"])
     options = parser.parse_args()
     words = sum(len(line.split()) for line in open(options.text, encoding="utf-8"))

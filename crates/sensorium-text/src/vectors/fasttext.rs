@@ -301,15 +301,7 @@ impl FastText {
     /// its own. Zero for an unknown word too short to have n-grams.
     pub fn vector(&self, word: &str) -> Vec<f32> {
         let ngrams = self.ngrams(word).into_iter().map(|(_, bucket)| self.words.len() + bucket);
-        let rows: Vec<usize> = self.index(word).into_iter().chain(ngrams).collect();
-        let mut mean = vec![0.0; self.dim()];
-        for row in &rows {
-            let row = &self.input[row * self.dim()..][..self.dim()];
-            mean.iter_mut().zip(row).for_each(|(sum, value)| *sum += value);
-        }
-        let share = 1.0 / rows.len().max(1) as f32;
-        mean.iter_mut().for_each(|value| *value *= share);
-        mean
+        mean_of_rows(&self.input, self.index(word).into_iter().chain(ngrams), self.dim())
     }
 
     /// The vectors of all known words, each as [`vector`](Self::vector) gives it.
@@ -358,6 +350,18 @@ impl FastText {
         }
         Ok(())
     }
+}
+
+/// The mean of some rows of a table of `dim` numbers a row; zero where there are none.
+pub(crate) fn mean_of_rows(table: &[f32], rows: impl Iterator<Item = usize>, dim: usize) -> Vec<f32> {
+    let (mut mean, mut count) = (vec![0.0; dim], 0u32);
+    for row in rows {
+        mean.iter_mut().zip(&table[row * dim..][..dim]).for_each(|(sum, value)| *sum += value);
+        count += 1;
+    }
+    let share = 1.0 / count.max(1) as f32;
+    mean.iter_mut().for_each(|value| *value *= share);
+    mean
 }
 
 /// Gives each n-gram of `word` between `<` and `>`, of a number of characters in `lengths`, with its bucket, 0 to

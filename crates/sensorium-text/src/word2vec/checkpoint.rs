@@ -84,6 +84,11 @@ pub(super) fn write(path: &Path, position: &Position, rows: [usize; 2], engine: 
     })?)
 }
 
+/// The error of a checkpoint that is none, or of something else.
+pub(super) fn bad(path: &Path, reason: String) -> crate::Error {
+    Error::format(path, FORMAT, reason).into()
+}
+
 /// A checkpoint whose header is read.
 pub(super) struct Checkpoint<'p> {
     path: &'p Path,
@@ -94,14 +99,14 @@ pub(super) struct Checkpoint<'p> {
 
 impl<'p> Checkpoint<'p> {
     pub(super) fn open(path: &'p Path) -> Result<Self> {
-        let bad = |reason: String| Error::format(path, FORMAT, reason);
+        let bad = |reason: String| bad(path, reason);
         let mut file = BufReader::new(File::open(path).map_err(Error::io(path, "read"))?);
         let size = file.get_ref().metadata().map_err(Error::io(path, "read"))?.len();
         let mut length = [0; 8];
         file.read_exact(&mut length).map_err(Error::io(path, "read"))?;
         let length = u64::from_le_bytes(length);
         if length > LONGEST_HEADER.min(size.saturating_sub(8)) {
-            return Err(bad(format!("a header of {length} bytes in a file of {size}")).into());
+            return Err(bad(format!("a header of {length} bytes in a file of {size}")));
         }
         let mut header = vec![0; length as usize];
         file.read_exact(&mut header).map_err(Error::io(path, "read"))?;
@@ -110,20 +115,16 @@ impl<'p> Checkpoint<'p> {
             serde_json::from_str(&header.metadata.position).map_err(|error| bad(error.to_string()))?;
         let tensors = [header.input, header.output];
         if size.checked_sub(8 + length) != Some(tensors[1].data_offsets[1] as u64) {
-            return Err(bad(format!("{size} bytes, but its header speaks of others")).into());
+            return Err(bad(format!("{size} bytes, but its header speaks of others")));
         }
         Ok(Self { path, file, position, tensors })
     }
 
-    pub(super) fn bad(&self, reason: String) -> crate::Error {
-        Error::format(self.path, FORMAT, reason).into()
-    }
-
     /// Fills W and W′.
-    pub(super) fn read(mut self, tables: [&mut Table; 2]) -> Result<()> {
+    pub(super) fn read(mut self, tables: &mut [Table; 2]) -> Result<()> {
         let expected = self::tensors([tables[0].rows(), tables[1].rows()], tables[0].dim());
         if self.tensors != expected {
-            return Err(self.bad(format!("it holds {:?}, must be {expected:?}", self.tensors)));
+            return Err(bad(self.path, format!("it holds {:?}, must be {expected:?}", self.tensors)));
         }
         let mut bytes = vec![0; tables[0].dim() * size_of::<f32>()];
         for table in tables {

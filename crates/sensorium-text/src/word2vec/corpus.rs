@@ -154,7 +154,6 @@ impl CorpusBuilder {
         let phrases = self.phrases.take().unwrap_or_default();
         let spool = self.spooled()?;
         let found = phrases.find(numbers(&spool), &self.counter, END);
-        let list = found.list(&self.counter);
         let pairs = found.numbers(&mut self.counter);
         let words: Vec<&str> = self.counter.words().map(|(_, word)| word).collect();
         write_atomic_with(out, |out| {
@@ -173,7 +172,7 @@ impl CorpusBuilder {
         drop(spool);
         let path = self.folder.join(SPOOL);
         std::fs::remove_file(&path).map_err(Error::io(&path, "remove"))?;
-        Ok(list)
+        Ok(found.into_list())
     }
 
     /// All numbers so far.

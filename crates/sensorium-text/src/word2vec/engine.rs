@@ -33,6 +33,9 @@ pub(super) enum Side {
     Output,
 }
 
+/// The loss is computed for one step in so many.
+pub(super) const LOSS_EVERY: usize = 64;
+
 /// The cross entropy of some pairs, in nats.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Loss {
@@ -74,11 +77,12 @@ impl Engine {
         }
     }
 
-    /// The same tables on `device`; classic updates stay where they are.
+    /// The same tables on `device`; classic updates stay on the processor.
     pub(super) fn on(self, device: &Device) -> Self {
         match self {
             Self::Lanes(Lanes { input, output, .. }) => Self::Tensors(Tensors::new(input, output, device)),
-            other => other,
+            Self::Tensors(tensors) => Self::Tensors(tensors.on(device)),
+            Self::Classic(tables) => Self::Classic(tables),
         }
     }
 

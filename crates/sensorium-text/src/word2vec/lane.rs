@@ -2,14 +2,11 @@
 
 use pulp::{Simd, WithSimd};
 
-use super::engine::{Loss, Round};
+use super::engine::{LOSS_EVERY, Loss, Round};
 use super::kernel::{self, Hidden, Outputs, TILE};
 use super::reader::{Lesson, Plan, Reader, Step};
 use super::settings::Model;
 use super::table::{Line, STRIPES, Table, lines, numbers, numbers_mut};
-
-/// The loss is computed for one step in so many.
-const LOSS_EVERY: usize = 64;
 
 /// What is to be added to which rows. A delta may belong to several.
 #[derive(Default)]

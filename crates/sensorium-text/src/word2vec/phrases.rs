@@ -80,43 +80,38 @@ impl Phrases {
             let both = counts[a as usize] as f64 * counts[b as usize] as f64;
             (count as f64 - self.min_count as f64) / both * words as f64
         };
-        let scored = pairs.into_iter().map(|(pair, count)| (pair, count, score(pair, count)));
-        let mut pairs: Vec<((u32, u32), u64, f64)> = scored.filter(|(.., score)| *score > self.threshold).collect();
+        let names: HashMap<u32, &str> = counter.words().collect();
+        let phrase = |((a, b), count): ((u32, u32), u64)| {
+            let score = score((a, b), count);
+            (score > self.threshold)
+                .then(|| ((a, b), Phrase { joined: [names[&a], names[&b]].join(JOINT), count, score }))
+        };
+        let mut pairs: Vec<((u32, u32), Phrase)> = pairs.into_iter().filter_map(phrase).collect();
         // The order of a hash map is another each time.
-        pairs.sort_unstable_by_key(|(pair, ..)| *pair);
+        pairs.sort_unstable_by_key(|(pair, _)| *pair);
         Found { pairs }
     }
 }
 
-/// The pairs to join, with count and score.
+/// The pairs to join.
 pub(super) struct Found {
-    pairs: Vec<((u32, u32), u64, f64)>,
+    pairs: Vec<((u32, u32), Phrase)>,
 }
 
 impl Found {
-    /// The phrases, the highest score first.
-    pub(super) fn list(&self, counter: &WordCounter) -> Vec<Phrase> {
-        let words: HashMap<u32, &str> = counter.words().collect();
-        let phrase = |((a, b), count, score): &((u32, u32), u64, f64)| Phrase {
-            joined: [words[a], words[b]].join(JOINT),
-            count: *count,
-            score: *score,
-        };
-        let mut phrases: Vec<Phrase> = self.pairs.iter().map(phrase).collect();
-        phrases.sort_by(|a, b| b.score.total_cmp(&a.score).then_with(|| a.joined.cmp(&b.joined)));
-        phrases
-    }
-
     /// A number of `counter` for each phrase.
     pub(super) fn numbers(&self, counter: &mut WordCounter) -> HashMap<(u32, u32), u32> {
-        let joined: Vec<String> = {
-            let words: HashMap<u32, &str> = counter.words().collect();
-            self.pairs.iter().map(|((a, b), ..)| [words[a], words[b]].join(JOINT)).collect()
+        let number = |(pair, phrase): &((u32, u32), Phrase)| {
+            (*pair, counter.number(&phrase.joined).unwrap_or_else(|| counter.add(&phrase.joined)))
         };
-        let number = |(word, (pair, ..)): (&String, &((u32, u32), u64, f64))| {
-            (*pair, counter.number(word).unwrap_or_else(|| counter.add(word)))
-        };
-        joined.iter().zip(&self.pairs).map(number).collect()
+        self.pairs.iter().map(number).collect()
+    }
+
+    /// The phrases, the highest score first.
+    pub(super) fn into_list(self) -> Vec<Phrase> {
+        let mut phrases: Vec<Phrase> = self.pairs.into_iter().map(|(_, phrase)| phrase).collect();
+        phrases.sort_by(|a, b| b.score.total_cmp(&a.score).then_with(|| a.joined.cmp(&b.joined)));
+        phrases
     }
 }
 

@@ -5,15 +5,13 @@ use std::ops::Range;
 use burn::tensor::activation::sigmoid;
 use burn::tensor::{Device, IndexingUpdateOp, Int, Tensor, TensorData};
 
-use super::engine::{Loss, Round, Side};
+use super::engine::{LOSS_EVERY, Loss, Round, Side};
 use super::reader::{Lesson, Reader};
 use super::settings::Model;
 use super::table::Table;
 
 /// The most numbers in the largest tensor of a batch.
 const LARGEST: usize = 1 << 24;
-/// The loss is computed for one step in so many.
-const LOSS_EVERY: usize = 64;
 
 /// W and W′ on a device, `[rows, dim]`.
 pub(super) struct Tensors {
@@ -29,6 +27,12 @@ impl Tensors {
             Tensor::from_data(data, device)
         };
         Self { input: tensor(input), output: tensor(output), device: device.clone() }
+    }
+
+    /// The same on another device.
+    pub(super) fn on(self, device: &Device) -> Self {
+        let [input, output] = [self.input, self.output].map(|table| table.to_device(device));
+        Self { input, output, device: device.clone() }
     }
 
     pub(super) fn dim(&self) -> usize {

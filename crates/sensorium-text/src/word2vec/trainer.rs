@@ -26,7 +26,7 @@ use super::table::Table;
 use super::vocabulary::{Alias, Vocabulary};
 use crate::Result;
 use crate::vectors::WordVectors;
-use crate::vectors::fasttext::{self, Entry, FastText};
+use crate::vectors::fasttext::{self, Entry, FastText, mean_of_rows};
 
 /// The learning rate falls to this part of itself.
 const LAST_RATE: f32 = 1e-4;
@@ -90,17 +90,13 @@ impl<'a> Trainer<'a> {
     /// # Errors
     /// If a setting is outside its range.
     pub fn new(corpus: &'a Corpus, settings: Settings) -> Result<Self> {
-        let mut trainer = Self::blank(corpus, settings)?;
-        let dim = trainer.settings.dim;
-        let mut random = Random::stream(trainer.settings.seed, u64::MAX);
-        let mut input = Table::zeros(trainer.rows[0], dim);
-        let most = trainer.settings.init / (dim as f32).sqrt();
+        let [mut input, output] = tables(corpus.vocabulary(), &settings)?;
+        let mut random = Random::stream(settings.seed, u64::MAX);
+        let most = settings.init / (settings.dim as f32).sqrt();
         for rank in 0..input.rows() {
             input.row_mut(rank).iter_mut().for_each(|value| *value = 2.0 * most * random.centred());
         }
-        let output = Table::zeros(trainer.rows[1], dim);
-        trainer.take(input, output)?;
-        Ok(trainer)
+        Self::of(corpus, settings, [input, output])
     }
 
     /// Goes on where [`save`](Self::save) was called: the vectors end as if there had been no break.
@@ -109,61 +105,52 @@ impl<'a> Trainer<'a> {
     /// If the file cannot be read, or was saved with other settings or of another corpus. More epochs are other settings,
     /// since the learning rate falls by them.
     pub fn resume(corpus: &'a Corpus, settings: Settings, path: impl AsRef<Path>) -> Result<Self> {
-        let checkpoint = Checkpoint::open(path.as_ref())?;
-        let mut trainer = Self::blank(corpus, settings)?;
+        let path = path.as_ref();
+        let checkpoint = Checkpoint::open(path)?;
         let said = checkpoint.position.clone();
-        if said.settings != trainer.settings {
-            let reason = format!("it was saved with {:?}, not with {:?}", said.settings, trainer.settings);
-            return Err(checkpoint.bad(reason));
+        if said.settings != settings {
+            return Err(checkpoint::bad(path, format!("it was saved with {:?}, not with {settings:?}", said.settings)));
         }
         let vocabulary = corpus.vocabulary();
         if (said.words, said.total) != (vocabulary.len(), vocabulary.total()) {
             let reason = format!("it is of a corpus of {} words, not of {}", said.words, vocabulary.len());
-            return Err(checkpoint.bad(reason));
+            return Err(checkpoint::bad(path, reason));
         }
-        let window = trainer.settings.window;
+        let mut tables = tables(vocabulary, &settings)?;
+        checkpoint.read(&mut tables)?;
+        let mut trainer = Self::of(corpus, settings, tables)?;
+        let Settings { window, epochs, .. } = trainer.settings;
         let inside = |(reader, (cursor, _, open)): (&Reader, &(usize, u64, Open))| {
             (reader.cursor..=reader.end).contains(cursor) && open.fits(vocabulary.len(), window)
         };
         let places =
             said.readers.len() == trainer.readers.len() && trainer.readers.iter().zip(&said.readers).all(inside);
-        let epochs = trainer.settings.epochs;
         if !places || said.epoch > epochs || said.tokens > epochs * corpus.tokens().len() {
-            return Err(checkpoint.bad("its places in the text are not those of this corpus".to_string()));
+            return Err(checkpoint::bad(path, "its places in the text are not those of this corpus".to_string()));
         }
         for (reader, (cursor, random, open)) in trainer.readers.iter_mut().zip(said.readers) {
             (reader.cursor, reader.random, reader.open) = (cursor, Random(random), open);
         }
         (trainer.epoch, trainer.tokens, trainer.started_at) = (said.epoch, said.tokens, said.tokens);
-        let dim = trainer.settings.dim;
-        let [mut input, mut output] = trainer.rows.map(|rows| Table::zeros(rows, dim));
-        checkpoint.read([&mut input, &mut output])?;
-        trainer.take(input, output)?;
         Ok(trainer)
     }
 
-    /// All but the tables.
-    fn blank(corpus: &'a Corpus, settings: Settings) -> Result<Self> {
-        settings.validate()?;
+    /// At the start of the text, with these tables.
+    fn of(corpus: &'a Corpus, settings: Settings, [input, output]: [Table; 2]) -> Result<Self> {
         let vocabulary = corpus.vocabulary();
-        let words = vocabulary.len();
-        let targets = targets(vocabulary, settings.objective);
-        let outputs = match &targets {
-            Targets::Negatives { .. } => words,
-            Targets::Paths(_) => words - 1,
-        };
-        let buckets = settings.subwords.as_ref().map_or(0, |subwords| subwords.buckets as usize);
         let pace = Pace::of(vocabulary, &settings);
-        let empty = || Table::zeros(0, settings.dim);
         let mut trainer = Self {
             corpus,
             keep: vocabulary.keep_probabilities(settings.sample).into_iter().map(threshold).collect(),
-            targets,
+            targets: targets(vocabulary, settings.objective),
             pieces: settings.subwords.as_ref().map(|subwords| Pieces::new(vocabulary, subwords)),
-            rows: [words + buckets, outputs],
-            tokens_a_round: pace.tokens,
-            engine: Engine::Lanes(Lanes::new(empty(), empty())),
+            rows: [input.rows(), output.rows()],
+            engine: match settings.updates {
+                Updates::Rounds => Engine::Lanes(Lanes::new(input, output)),
+                Updates::Classic => Engine::Classic(Tables::new(settings.dim, input.to_rows(), output.to_rows())?),
+            },
             readers: (0..pace.readers).map(|n| Reader::new(Random::stream(settings.seed, n as u64))).collect(),
+            tokens_a_round: pace.tokens,
             epoch: 0,
             tokens: 0,
             start: Instant::now(),
@@ -173,14 +160,6 @@ impl<'a> Trainer<'a> {
         };
         trainer.start_epoch();
         Ok(trainer)
-    }
-
-    fn take(&mut self, input: Table, output: Table) -> Result<()> {
-        self.engine = match self.settings.updates {
-            Updates::Rounds => Engine::Lanes(Lanes::new(input, output)),
-            Updates::Classic => Engine::Classic(Tables::new(self.settings.dim, input.to_rows(), output.to_rows())?),
-        };
-        Ok(())
     }
 
     /// Trains on `device`, the rounds as tensor operations: for a GPU. The vectors are those of the processor but for the
@@ -283,13 +262,14 @@ impl<'a> Trainer<'a> {
             None => self.engine.rows(Side::Input),
             Some(pieces) => {
                 let rows = self.engine.rows(Side::Input);
-                (0..vocabulary.len() as u32).flat_map(|word| mean(&rows, pieces.of(word), dim)).collect()
+                let word = |word: u32| mean_of_rows(&rows, pieces.of(word).iter().map(|row| *row as usize), dim);
+                (0..vocabulary.len() as u32).flat_map(word).collect()
             }
         };
         self.named(values)
     }
 
-    /// The last word: as [`vectors`](Self::vectors), but W′ is freed first, so that it takes less memory.
+    /// As [`vectors`](Self::vectors) at the end: W′ is freed first, so that it takes less memory.
     ///
     /// # Errors
     /// As for [`vectors`](Self::vectors).
@@ -386,15 +366,16 @@ fn fasttext_settings(settings: &Settings) -> Result<fasttext::Settings> {
     })
 }
 
-/// The mean of some rows of a table.
-fn mean(values: &[f32], rows: &[u32], dim: usize) -> Vec<f32> {
-    let mut mean = vec![0.0; dim];
-    for row in rows {
-        mean.iter_mut().zip(&values[*row as usize * dim..][..dim]).for_each(|(sum, value)| *sum += value);
-    }
-    let share = 1.0 / rows.len() as f32;
-    mean.iter_mut().for_each(|value| *value *= share);
-    mean
+/// W and W′ of zeros.
+fn tables(vocabulary: &Vocabulary, settings: &Settings) -> Result<[Table; 2]> {
+    settings.validate()?;
+    let words = vocabulary.len();
+    let buckets = settings.subwords.as_ref().map_or(0, |subwords| subwords.buckets as usize);
+    let outputs = match settings.objective {
+        Objective::NegativeSampling(_) => words,
+        Objective::HierarchicalSoftmax => words - 1,
+    };
+    Ok([words + buckets, outputs].map(|rows| Table::zeros(rows, settings.dim)))
 }
 
 fn targets(vocabulary: &Vocabulary, objective: Objective) -> Targets {

@@ -35,6 +35,7 @@ impl Train {
         settings.validate()?;
         [Some(&self.out), self.outputs.as_ref()].into_iter().flatten().try_for_each(vectors::check_name)?;
         let gpu = global.gpu()?;
+        ensure!(gpu.is_none() || !self.classic, "--classic: goes from pair to pair on a processor; leave --device out");
         if let Some(threads) = self.threads {
             rayon::ThreadPoolBuilder::new().num_threads(threads.get()).build_global()?;
         }

@@ -155,7 +155,10 @@ impl Lanes {
 /// Adds to each stripe of a table its part of all changes.
 fn apply<'a>(arch: Arch, table: &mut Table, changes: impl Iterator<Item = &'a Changes> + Clone + Sync) {
     let dim = table.dim();
-    table.stripes_mut().enumerate().with_max_len(1).for_each(|(number, stripe)| {
-        arch.dispatch(Apply { stripe, number, changes: changes.clone(), dim });
+    let together = table.stripes_together();
+    let lines_of_stripe = table.lines_of_stripe();
+    table.stripes_mut(together).enumerate().with_max_len(1).for_each(|(number, stripes)| {
+        let first = number * together;
+        arch.dispatch(Apply { stripes, first, lines_of_stripe, changes: changes.clone(), dim });
     });
 }

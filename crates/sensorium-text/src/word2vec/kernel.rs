@@ -19,13 +19,18 @@ pub(super) struct Outputs<'a, S: Simd, const N: usize> {
     pub(super) rows: [&'a [S::f32s]; N],
     /// 1 for what is there, 0 for what is not.
     pub(super) labels: [f32; N],
-    /// What is to be added to them: `[N, width]`, overwritten.
-    pub(super) deltas: &'a mut [S::f32s],
+}
+
+/// A multiple of a vector, by its number.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Term {
+    pub(super) vector: u32,
+    pub(super) factor: f32,
 }
 
 /// The step of logistic regression for every pair of the hidden vectors `at` with the outputs:
-/// `g = (label − σ(h · o)) lr`, `error += g o`, `delta = Σ g h`. `g` is working memory for `[at, N]` numbers rounded up to
-/// 16; it holds them after.
+/// `g = (label − σ(h · o)) lr`, `error += g o`. What is to be added to an output, `Σ g h`, is left to [`add`]: `g` is
+/// memory for `[at, N]` numbers rounded up to 16, and holds them after.
 #[inline(always)]
 pub(super) fn step<S: Simd, const N: usize>(
     simd: S,
@@ -35,7 +40,7 @@ pub(super) fn step<S: Simd, const N: usize>(
     lr: f32,
     g: &mut [f32],
 ) {
-    let Outputs { rows, labels, deltas } = outputs;
+    let Outputs { rows, labels } = outputs;
     let width = hidden.width;
     // AVX-512 has 32 registers for the sums of a tile, the others 16.
     let mut from = 0;
@@ -67,18 +72,6 @@ pub(super) fn step<S: Simd, const N: usize>(
                 sum = simd.mul_add_f32s(factors[j], rows[j][v], sum);
             }
             errors[v] = sum;
-        }
-    }
-    for v in 0..width {
-        let mut sums = [simd.splat_f32s(0.0); N];
-        for (row, factors) in at.iter().zip(g.as_chunks::<N>().0) {
-            let value = hidden.values[row * width + v];
-            for j in 0..N {
-                sums[j] = simd.mul_add_f32s(simd.splat_f32s(factors[j]), value, sums[j]);
-            }
-        }
-        for j in 0..N {
-            deltas[j * width + v] = sums[j];
         }
     }
 }
@@ -154,12 +147,38 @@ pub(super) fn prefetch(row: &[f32]) {
     let _ = row;
 }
 
-/// Adds `delta` to `row`.
+/// Adds a sum to `row`; vector `i` begins at `i * row.len()`.
 #[inline(always)]
-pub(super) fn add<S: Simd>(simd: S, row: &mut [f32], delta: &[f32]) {
-    let (row, delta) = (S::as_mut_simd_f32s(row).0, S::as_simd_f32s(delta).0);
-    for (value, delta) in row.iter_mut().zip(delta) {
-        *value = simd.add_f32s(*value, *delta);
+pub(super) fn add<S: Simd>(simd: S, row: &mut [S::f32s], vectors: &[S::f32s], terms: &[Term]) {
+    // Loops, not closures: a closure is not compiled for the processor that was found.
+    let (quads, rest) = terms.as_chunks::<4>();
+    for terms in quads {
+        add_some(simd, row, vectors, terms);
+    }
+    let (pairs, rest) = rest.as_chunks::<2>();
+    for terms in pairs {
+        add_some(simd, row, vectors, terms);
+    }
+    for term in rest.as_chunks::<1>().0 {
+        add_some(simd, row, vectors, term);
+    }
+}
+
+#[inline(always)]
+fn add_some<S: Simd, const M: usize>(simd: S, row: &mut [S::f32s], vectors: &[S::f32s], terms: &[Term; M]) {
+    let width = row.len();
+    let mut factors = [simd.splat_f32s(0.0); M];
+    let mut of: [&[S::f32s]; M] = [&[]; M];
+    for i in 0..M {
+        factors[i] = simd.splat_f32s(terms[i].factor);
+        of[i] = &vectors[terms[i].vector as usize * width..][..width];
+    }
+    for v in 0..width {
+        let mut sum = row[v];
+        for i in 0..M {
+            sum = simd.mul_add_f32s(factors[i], of[i][v], sum);
+        }
+        row[v] = sum;
     }
 }
 
@@ -188,21 +207,21 @@ mod tests {
             let width = stride / S::F32_LANES;
             let rows = self.at.iter().max().unwrap() + 1;
             let (values, outputs) = (waves(rows * stride, 0.7), waves(N * stride, 1.3));
-            let (mut errors, mut deltas) = (vec![0.5; rows * stride], vec![9.0; N * stride]);
+            let (mut errors, mut moved) = (vec![0.5; rows * stride], outputs.clone());
             let mut labels = [0.0; N];
             labels[N / 2] = 1.0;
             let mut g = vec![0.0; (self.at.len() * N).next_multiple_of(16)];
             let output_rows = S::as_simd_f32s(&outputs).0;
-            let tile = Outputs::<S, N> {
-                rows: std::array::from_fn(|j| &output_rows[j * width..][..width]),
-                labels,
-                deltas: S::as_mut_simd_f32s(&mut deltas).0,
-            };
-            let mut hidden =
-                Hidden::<S> { values: S::as_simd_f32s(&values).0, errors: S::as_mut_simd_f32s(&mut errors).0, width };
+            let tile = Outputs::<S, N> { rows: std::array::from_fn(|j| &output_rows[j * width..][..width]), labels };
+            let vectors = S::as_simd_f32s(&values).0;
+            let mut hidden = Hidden::<S> { values: vectors, errors: S::as_mut_simd_f32s(&mut errors).0, width };
             step(simd, &mut hidden, &self.at, tile, lr, &mut g);
+            for (j, row) in S::as_mut_simd_f32s(&mut moved).0.chunks_exact_mut(width).enumerate() {
+                let term = |(i, at): (usize, &usize)| Term { vector: *at as u32, factor: g[i * N + j] };
+                add(simd, row, vectors, &self.at.iter().enumerate().map(term).collect::<Vec<_>>());
+            }
 
-            let (mut want_errors, mut want_deltas) = (vec![0.5; rows * stride], vec![0.0; N * stride]);
+            let (mut want_errors, mut want_moved) = (vec![0.5; rows * stride], outputs.clone());
             for row in &self.at {
                 for j in 0..N {
                     let (h, o) = (&values[row * stride..][..stride], &outputs[j * stride..][..stride]);
@@ -210,11 +229,11 @@ mod tests {
                     let g = (labels[j] - 1.0 / (1.0 + (-score).exp())) * lr;
                     for d in 0..stride {
                         want_errors[row * stride + d] += g * o[d];
-                        want_deltas[j * stride + d] += g * h[d];
+                        want_moved[j * stride + d] += g * h[d];
                     }
                 }
             }
-            for (got, want) in errors.iter().zip(&want_errors).chain(deltas.iter().zip(&want_deltas)) {
+            for (got, want) in errors.iter().zip(&want_errors).chain(moved.iter().zip(&want_moved)) {
                 assert!((got - want).abs() < 1e-4, "{got} {want}");
             }
         }

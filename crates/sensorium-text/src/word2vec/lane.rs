@@ -3,61 +3,62 @@
 use pulp::{Simd, WithSimd};
 
 use super::engine::{LOSS_EVERY, Loss, Round};
-use super::kernel::{self, Hidden, Outputs, TILE};
+use super::kernel::{self, Hidden, Outputs, TILE, Term};
 use super::reader::{Lesson, Plan, Reader, Step};
 use super::settings::Model;
 use super::table::{Line, STRIPES, Table, lines, numbers, numbers_mut};
 
-/// What is to be added to which rows. A delta may belong to several.
+/// What is to be added to which rows: sums of multiples of some vectors. The vectors are few, and near when they are
+/// needed; the sums themselves would be several times as many.
 #[derive(Default)]
 pub(super) struct Changes {
-    by_stripe: [Vec<Change>; STRIPES],
-    deltas: Vec<Line>,
-    /// Deltas in use.
-    count: usize,
+    vectors: Vec<Line>,
+    sums: Sums,
 }
 
-/// A row, by its place in the stripe, and the number of its delta.
+#[derive(Default)]
+struct Sums {
+    terms: Vec<Term>,
+    by_stripe: [Vec<Sum>; STRIPES],
+}
+
+/// A row, by its place in the stripe, and where its terms are.
 #[derive(Clone, Copy)]
-struct Change {
+struct Sum {
     row: u32,
-    delta: u32,
+    from: u32,
+    to: u32,
 }
 
 impl Changes {
-    /// With room for so many deltas. Memory that is asked for at once and not written to takes none; growing would leave
+    /// With room for so many vectors. Memory that is asked for at once and not written to takes none; growing would leave
     /// gaps.
-    fn with_capacity(deltas: usize, row_lines: usize) -> Self {
-        Self { deltas: Vec::with_capacity(deltas * row_lines), ..Self::default() }
+    fn with_capacity(vectors: usize, row_lines: usize) -> Self {
+        Self { vectors: Vec::with_capacity(vectors * row_lines), ..Self::default() }
     }
+}
 
+impl Sums {
     fn clear(&mut self) {
-        self.count = 0;
+        self.terms.clear();
         self.by_stripe.iter_mut().for_each(Vec::clear);
     }
 
     #[inline(always)]
-    fn push(&mut self, rank: u32, delta: usize) {
-        let change = Change { row: rank / STRIPES as u32, delta: delta as u32 };
-        self.by_stripe[rank as usize % STRIPES].push(change);
-    }
-
-    /// The number of the first of `more` further deltas.
-    fn reserve(&mut self, more: usize, row_lines: usize) -> usize {
-        let first = self.count;
-        self.count += more;
-        let needed = self.count * row_lines;
-        if self.deltas.len() < needed {
-            self.deltas.resize(needed, Line::default());
-        }
-        first
+    fn push(&mut self, rank: u32, terms: impl Iterator<Item = Term>) {
+        let from = self.terms.len() as u32;
+        self.terms.extend(terms);
+        let sum = Sum { row: rank / STRIPES as u32, from, to: self.terms.len() as u32 };
+        self.by_stripe[rank as usize % STRIPES].push(sum);
     }
 }
 
-/// Changes applied to one stripe of a table, in the order of the lanes.
+/// Changes added to some neighbouring stripes of a table, in the order of the lanes.
 pub(super) struct Apply<'a, I> {
-    pub(super) stripe: &'a mut [Line],
-    pub(super) number: usize,
+    pub(super) stripes: &'a mut [Line],
+    /// The number of the first.
+    pub(super) first: usize,
+    pub(super) lines_of_stripe: usize,
     pub(super) changes: I,
     pub(super) dim: usize,
 }
@@ -70,20 +71,19 @@ impl<'a, I: Iterator<Item = &'a Changes>> WithSimd for Apply<'_, I> {
         /// How many changes ahead memory is asked for.
         const AHEAD: usize = 4;
         let row_lines = lines(self.dim);
-        for changes in self.changes {
-            let places = |change: Change| {
-                let (row, delta) = (change.row as usize * row_lines, change.delta as usize * row_lines);
-                (row..row + row_lines, delta..delta + row_lines)
-            };
-            let mine = &changes.by_stripe[self.number];
-            for (at, change) in mine.iter().enumerate() {
-                if let Some(later) = mine.get(at + AHEAD) {
-                    let (row, delta) = places(*later);
-                    kernel::prefetch(numbers(&self.stripe[row]));
-                    kernel::prefetch(numbers(&changes.deltas[delta]));
+        let place = |sum: &Sum| sum.row as usize * row_lines..(sum.row as usize + 1) * row_lines;
+        for Changes { vectors, sums } in self.changes {
+            let vectors = S::as_simd_f32s(numbers(vectors)).0;
+            for (number, stripe) in self.stripes.chunks_exact_mut(self.lines_of_stripe).enumerate() {
+                let mine = &sums.by_stripe[self.first + number];
+                for (at, sum) in mine.iter().enumerate() {
+                    if let Some(later) = mine.get(at + AHEAD) {
+                        kernel::prefetch(numbers(&stripe[place(later)]));
+                    }
+                    let terms = &sums.terms[sum.from as usize..sum.to as usize];
+                    let row = S::as_mut_simd_f32s(numbers_mut(&mut stripe[place(sum)])).0;
+                    kernel::add(simd, row, vectors, terms);
                 }
-                let (row, delta) = places(*change);
-                kernel::add(simd, numbers_mut(&mut self.stripe[row]), numbers(&changes.deltas[delta]));
             }
         }
     }
@@ -103,18 +103,18 @@ pub(super) struct Lane {
 impl Lane {
     pub(super) fn new(plan: &Plan, dim: usize) -> Self {
         let words = plan.tokens_a_round + 2 * plan.window;
-        let input = Changes::with_capacity(words, lines(dim));
-        let output = Changes::with_capacity(words * plan.targets.most(), lines(dim));
-        Self { input, output, ..Self::default() }
+        let changes = || Changes::with_capacity(words, lines(dim));
+        Self { input: changes(), output: changes(), ..Self::default() }
     }
 }
 
 /// Working memory.
 #[derive(Default)]
 struct Work {
-    /// The input vectors of the lesson's words.
+    /// The words' vectors, where it is a mean of them that foretells.
     values: Vec<Line>,
-    mean: Vec<Line>,
+    /// None, where it is not.
+    means: Vec<Line>,
     mean_error: Vec<Line>,
     g: Vec<Line>,
     steps: usize,
@@ -135,37 +135,41 @@ impl WithSimd for Run<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let Self { lane, reader, input, output, round } = self;
-        lane.input.clear();
-        lane.output.clear();
         lane.loss = Loss::default();
         lane.lesson.clear();
-        while reader.next(&round.plan, &mut lane.lesson) {
-            train_sentence(simd, lane, input, output, round);
-            lane.lesson.clear();
-        }
+        while reader.next(&round.plan, &mut lane.lesson) {}
+        train(simd, lane, input, output, round);
     }
 }
 
 #[inline(always)]
-fn train_sentence<S: Simd>(simd: S, lane: &mut Lane, w: &Table, w_out: &Table, round: &Round) {
+fn train<S: Simd>(simd: S, lane: &mut Lane, w: &Table, w_out: &Table, round: &Round) {
     let Lane { input, output, loss, lesson, work } = lane;
-    let stride = w.stride();
-    let (width, row_lines) = (stride / S::F32_LANES, stride / Line::LEN);
-    let Work { values, mean, mean_error, g, steps } = work;
-    let words = lesson.words.len();
-
-    let first = input.reserve(words, row_lines);
-    if values.len() < words * row_lines {
-        values.resize(words * row_lines, Line::default());
+    let row_lines = lines(w.dim());
+    let width = w.stride() / S::F32_LANES;
+    let (words, steps) = (lesson.words.len(), lesson.len());
+    input.sums.clear();
+    output.sums.clear();
+    // What foretells is the words' vectors or, for each step, a mean of them: it is that which W′ moves by.
+    let (values, means) = match round.model {
+        Model::SkipGram => (&mut output.vectors, &mut work.means),
+        Model::Cbow { .. } => (&mut work.values, &mut output.vectors),
+    };
+    grow(&mut input.vectors, words * row_lines);
+    grow(values, words * row_lines);
+    if matches!(round.model, Model::Cbow { .. }) {
+        grow(means, steps * row_lines);
+        grow(&mut work.mean_error, row_lines);
     }
-    mean.resize(row_lines, Line::default());
-    mean_error.resize(row_lines, Line::default());
-    g.resize((2 * round.plan.window * TILE).div_ceil(Line::LEN), Line::default());
+    grow(&mut work.g, (2 * round.plan.window * TILE).div_ceil(Line::LEN));
+
+    let errors = &mut S::as_mut_simd_f32s(numbers_mut(&mut input.vectors)).0[..words * width];
     let values = S::as_mut_simd_f32s(numbers_mut(values)).0;
-    let errors = S::as_mut_simd_f32s(numbers_mut(&mut input.deltas[first * row_lines..])).0;
-    let mean = S::as_mut_simd_f32s(numbers_mut(mean)).0;
-    let mean_error = S::as_mut_simd_f32s(numbers_mut(mean_error)).0;
+    let means = S::as_mut_simd_f32s(numbers_mut(means)).0;
+    let mean_error = S::as_mut_simd_f32s(numbers_mut(&mut work.mean_error)).0;
+    let g = numbers_mut(&mut work.g);
     let table = S::as_simd_f32s(w.values()).0;
+    errors.fill(simd.splat_f32s(0.0));
     for (place, word) in lesson.words.iter().enumerate() {
         let row = |word: &u32| w.place(*word as usize);
         let value = &mut values[place * width..][..width];
@@ -174,29 +178,29 @@ fn train_sentence<S: Simd>(simd: S, lane: &mut Lane, w: &Table, w_out: &Table, r
             Some(pieces) => average(simd, table, pieces.of(*word).iter().map(row), width, value),
         }
     }
-    errors[..words * width].fill(simd.splat_f32s(0.0));
 
-    for number in 0..lesson.len() {
-        if number + 1 < lesson.len() {
+    for number in 0..steps {
+        if number + 1 < steps {
             for output in lesson.step(number + 1).outputs {
-                let row = w_out.place(*output as usize) * stride;
-                kernel::prefetch(&w_out.values()[row..][..stride]);
+                let row = w_out.place(*output as usize) * w_out.stride();
+                kernel::prefetch(&w_out.values()[row..][..w_out.stride()]);
             }
         }
         let (step, rate) = (lesson.step(number), round.learning_rate);
-        *steps += 1;
-        let loss = (*steps % LOSS_EVERY == 1).then_some(&mut *loss);
+        work.steps += 1;
+        let loss = (work.steps % LOSS_EVERY == 1).then_some(&mut *loss);
         match round.model {
             Model::SkipGram => {
                 let mut hidden = Hidden::<S> { values, errors, width };
-                foretell(simd, &mut hidden, step, w_out, (output, numbers_mut(g)), (rate, loss));
+                foretell(simd, &mut hidden, step, w_out, (&mut output.sums, 0), g, (rate, loss));
             }
             Model::Cbow { corrected } => {
+                let mean = &mut means[number * width..][..width];
                 average(simd, values, step.at.iter().copied(), width, mean);
                 mean_error.fill(simd.splat_f32s(0.0));
                 let mut hidden = Hidden::<S> { values: mean, errors: mean_error, width };
                 let step_of_mean = Step { at: &[0], ..step };
-                foretell(simd, &mut hidden, step_of_mean, w_out, (output, numbers_mut(g)), (rate, loss));
+                foretell(simd, &mut hidden, step_of_mean, w_out, (&mut output.sums, number), g, (rate, loss));
                 let share = simd.splat_f32s(if corrected { 1.0 / step.at.len() as f32 } else { 1.0 });
                 for other in step.at {
                     for (error, mean_error) in errors[other * width..][..width].iter_mut().zip(&*mean_error) {
@@ -207,28 +211,29 @@ fn train_sentence<S: Simd>(simd: S, lane: &mut Lane, w: &Table, w_out: &Table, r
         }
     }
     for (place, word) in lesson.words.iter().enumerate() {
+        let whole = || std::iter::once(Term { vector: place as u32, factor: 1.0 });
         match round.pieces {
-            None => input.push(*word, first + place),
+            None => input.sums.push(*word, whole()),
             // Each row has the whole of it, as in fastText: so the mean moves as far as a word's only row would.
-            Some(pieces) => pieces.of(*word).iter().for_each(|row| input.push(*row, first + place)),
+            Some(pieces) => pieces.of(*word).iter().for_each(|row| input.sums.push(*row, whole())),
         }
     }
 }
 
-/// A step for every pair of the hidden vectors `at` with the outputs, a few outputs at a time.
+/// A step for every pair of the hidden vectors `at` with the outputs, a few outputs at a time; the hidden vectors are
+/// those from `first` on of what the sums are made of.
 #[inline(always)]
 fn foretell<S: Simd>(
     simd: S,
     hidden: &mut Hidden<S>,
     Step { at, outputs, labels }: Step,
     w_out: &Table,
-    (changes, g): (&mut Changes, &mut [f32]),
+    (sums, first): (&mut Sums, usize),
+    g: &mut [f32],
     (rate, mut loss): (f32, Option<&mut Loss>),
 ) {
     let width = hidden.width;
-    let first = changes.reserve(outputs.len(), w_out.stride() / Line::LEN);
     let table = S::as_simd_f32s(w_out.values()).0;
-    let deltas = S::as_mut_simd_f32s(numbers_mut(&mut changes.deltas)).0;
     let mut from = 0;
     while from < outputs.len() {
         macro_rules! tile {
@@ -239,11 +244,14 @@ fn foretell<S: Simd>(
                 }
                 let mut told = [0.0; $n];
                 told.copy_from_slice(&labels[from..from + $n]);
-                let deltas = &mut deltas[(first + from) * width..][..$n * width];
-                let tile = Outputs::<S, $n> { rows, labels: told, deltas };
-                kernel::step(simd, hidden, at, tile, rate, g);
+                kernel::step(simd, hidden, at, Outputs::<S, $n> { rows, labels: told }, rate, g);
+                let g = g[..at.len() * $n].as_chunks::<$n>().0;
+                for j in 0..$n {
+                    let term = |(at, g): (&usize, &[f32; $n])| Term { vector: (first + at) as u32, factor: g[j] };
+                    sums.push(outputs[from + j], at.iter().zip(g).map(term));
+                }
                 if let Some(loss) = loss.as_deref_mut() {
-                    loss.add(&g[..at.len() * $n], rate);
+                    loss.add(g.as_flattened(), rate);
                 }
                 $n
             }};
@@ -257,8 +265,12 @@ fn foretell<S: Simd>(
             _ => tile!(6),
         };
     }
-    for (at, output) in outputs.iter().enumerate() {
-        changes.push(*output, first + at);
+}
+
+/// Makes it at least so long; what is new is zero.
+fn grow(lines: &mut Vec<Line>, needed: usize) {
+    if lines.len() < needed {
+        lines.resize(needed, Line::default());
     }
 }
 

@@ -30,16 +30,6 @@ pub(super) enum Targets {
     Paths(Vec<Path>),
 }
 
-impl Targets {
-    /// The most outputs that tell a word.
-    pub(super) fn most(&self) -> usize {
-        match self {
-            Self::Negatives { count, .. } => 1 + count,
-            Self::Paths(paths) => paths.iter().map(|path| path.nodes.len()).max().unwrap_or(0),
-        }
-    }
-}
-
 /// A stretch of the text, read a little further each round.
 pub(super) struct Reader {
     /// The next token, and the end of the stretch.

@@ -1,11 +1,15 @@
 //! Rows of numbers laid out for the kernels.
 
 use bytemuck::{Pod, Zeroable};
+use memmap2::MmapMut;
 use rayon::prelude::*;
 
 /// Rows are dealt into this many stripes, each of which one thread updates at a time. A stripe of 50,000 words' vectors of
-/// 100 numbers fits into a second-level cache.
+/// 100 numbers fits into [`NEAR`].
 pub(super) const STRIPES: usize = 16;
+
+/// Bytes that a second-level cache holds beside what else is in use.
+const NEAR: usize = 3 << 19;
 
 /// 16 numbers on one cache line, so that no vector load crosses two.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Pod, Zeroable)]
@@ -33,9 +37,9 @@ pub(super) fn numbers_mut(lines: &mut [Line]) -> &mut [f32] {
 ///
 /// Rows are given by rank, frequent words first. Neighbours in rank lie in different stripes, so that every stripe has its
 /// share of the frequent ones.
-#[derive(Debug, Clone, PartialEq)]
 pub(super) struct Table {
-    lines: Vec<Line>,
+    /// Lines, from the beginning of a page on.
+    memory: MmapMut,
     dim: usize,
     rows: usize,
 }
@@ -43,7 +47,14 @@ pub(super) struct Table {
 impl Table {
     pub(super) fn zeros(rows: usize, dim: usize) -> Self {
         let places = rows.div_ceil(STRIPES) * STRIPES;
-        Self { lines: vec![Line::default(); places * lines(dim)], dim, rows }
+        // A map of nothing is refused.
+        let bytes = (places * lines(dim)).max(1) * size_of::<Line>();
+        let memory = MmapMut::map_anon(bytes).expect("memory for a table");
+        // Rows are met in no order: with small pages, most would cost a walk through the page tables. It is a wish, and may
+        // be refused.
+        #[cfg(target_os = "linux")]
+        let _ = memory.advise(memmap2::Advice::HugePage);
+        Self { memory, dim, rows }
     }
 
     /// `[rows, dim]` numbers by rank.
@@ -55,7 +66,7 @@ impl Table {
 
     /// The rows by rank.
     pub(super) fn iter(&self) -> impl Iterator<Item = &[f32]> {
-        (0..self.rows).map(|rank| &numbers(&self.lines)[self.place(rank) * self.stride()..][..self.dim])
+        (0..self.rows).map(|rank| &self.values()[self.place(rank) * self.stride()..][..self.dim])
     }
 
     /// Where the row of a rank lies.
@@ -76,7 +87,7 @@ impl Table {
 
     /// The rows of a stripe.
     #[inline(always)]
-    pub(super) fn stripe_rows(&self) -> usize {
+    fn stripe_rows(&self) -> usize {
         self.rows.div_ceil(STRIPES)
     }
 
@@ -87,18 +98,32 @@ impl Table {
 
     /// All rows by place.
     pub(super) fn values(&self) -> &[f32] {
-        numbers(&self.lines)
+        bytemuck::cast_slice(&self.memory)
     }
 
     pub(super) fn row_mut(&mut self, rank: usize) -> &mut [f32] {
         let from = self.place(rank) * self.stride();
-        &mut numbers_mut(&mut self.lines)[from..][..self.dim]
+        &mut bytemuck::cast_slice_mut::<u8, f32>(&mut self.memory)[from..][..self.dim]
     }
 
-    /// The stripes, each with all its rows.
-    pub(super) fn stripes_mut(&mut self) -> impl IndexedParallelIterator<Item = &mut [Line]> {
-        let of_stripe = self.stripe_rows() * lines(self.dim);
-        self.lines.par_chunks_exact_mut(of_stripe)
+    /// The lines of a stripe.
+    pub(super) fn lines_of_stripe(&self) -> usize {
+        self.stripe_rows() * lines(self.dim)
+    }
+
+    /// How many stripes a thread is to update at a time: one, so that it stays near while all lanes add to it; where it
+    /// would not, all that are the thread's, so that what a lane adds stays near.
+    pub(super) fn stripes_together(&self) -> usize {
+        match self.lines_of_stripe() * size_of::<Line>() {
+            ..=NEAR => 1,
+            _ => STRIPES.div_ceil(rayon::current_num_threads()),
+        }
+    }
+
+    /// The stripes, each with all its rows, some at a time.
+    pub(super) fn stripes_mut(&mut self, together: usize) -> impl IndexedParallelIterator<Item = &mut [Line]> {
+        let lines = self.lines_of_stripe() * together;
+        bytemuck::cast_slice_mut(&mut self.memory).par_chunks_mut(lines)
     }
 }
 
@@ -119,7 +144,7 @@ mod tests {
             places.sort_unstable();
             places.dedup();
             assert_eq!((places.len(), table.stride()), (rows, 16));
-            assert_eq!(table.clone().stripes_mut().map(|stripe| stripe.len()).sum::<usize>(), table.lines.len());
+            assert_eq!(table.stripes_mut(3).map(|stripes| stripes.len()).sum::<usize>(), 16 * table.lines_of_stripe());
         }
     }
 }

@@ -166,6 +166,13 @@ fn texts_that_nothing_can_be_learned_from_are_named() {
         refused(dir.path(), &call, &["must"]);
     }
     refused(dir.path(), &["text", "train", "good.txt", "--out", "v.bin", "--outputs", "w.xyz"], &["w.xyz"]);
+    refused(
+        dir.path(),
+        &["text", "train", "good.txt", "--out", "v.bin", "--outputs", "v.bin"],
+        &["--outputs", "--out"],
+    );
+    refused(dir.path(), &["text", "phrases", "none.txt", "--out", "new/p.txt"], &["none.txt"]);
+    assert!(!dir.path().join("new").exists(), "a refused call leaves nothing behind");
 
     fs::write(dir.path().join("folder/a.txt"), "a cat\n").unwrap();
     for (corpus, out, more, words) in [

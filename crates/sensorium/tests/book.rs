@@ -54,7 +54,9 @@ fn copy_folder(from: &Path, to: &Path) {
 #[test]
 fn every_command_of_the_book_runs() {
     let folder = tempfile::tempdir().expect("a folder");
-    copy_folder(&root().join("docs/samples"), &folder.path().join("docs/samples"));
+    for samples in ["docs/samples", "crates/sensorium-text/assets"] {
+        copy_folder(&root().join(samples), &folder.path().join(samples));
+    }
     let mut ran = HashSet::new();
     for page in pages() {
         let text = std::fs::read_to_string(root().join(&page)).expect("a page");

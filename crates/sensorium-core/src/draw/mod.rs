@@ -23,6 +23,7 @@
 
 mod axis;
 pub mod chart;
+mod color_bar;
 pub mod colormap;
 mod drawing;
 pub mod heatmap;

@@ -185,6 +185,19 @@ impl FastText {
         Ok(model.map_err(|rule| Error::config("fastText model", about, rule))?)
     }
 
+    /// A model without n-grams that gives each word its vector. Counts are not known and are 1 each; the output matrix is
+    /// zero: the model can be asked and read by other programs, but not trained further.
+    ///
+    /// # Errors
+    /// [`Error::Config`] if a word holds a NUL.
+    pub fn of_vectors(vectors: &WordVectors) -> Result<Self> {
+        let dim = u32::try_from(vectors.dim()).map_err(|_| Error::config("dim", vectors.dim(), "is too large"))?;
+        let settings = Settings { dim, buckets: 0, min_n: 0, max_n: 0, min_count: 1, ..Settings::default() };
+        let words = vectors.words().iter().map(|word| Entry { text: word.clone(), count: 1 }).collect();
+        let output = vec![0.0; vectors.values().len()];
+        Self::new(settings, words, Vec::new(), vectors.values().to_vec(), output)
+    }
+
     fn checked(self) -> Parsed<Self> {
         self.settings.validate()?;
         if self.words.len() + self.labels.len() > i32::MAX as usize {

@@ -9,7 +9,9 @@
 //! | GloVe text: as word2vec text, without the first line | `.glove`, `.glove.txt` | yes | yes |
 //! | finalfusion | `.fifu` | yes | yes |
 //! | safetensors: tensor `vectors`, the words as a JSON list in the metadata | `.safetensors` | yes | yes |
-//! | fastText model, see [`FastText`] | `.bin` | yes | its own `write` |
+//! | fastText model, see [`FastText`] | `.fasttext.bin` | yes | without n-grams |
+//! | 8-bit numbers, see [`quantized`] | `.int8.safetensors` | yes | yes |
+//! | product-quantized, see [`quantized`] | `.pq.safetensors` | yes | yes |
 //!
 //! [`MappedVectors`] looks words up on disk, [`quantized`] holds them in a quarter of the memory or much less.
 //!
@@ -168,11 +170,18 @@ pub fn read(path: impl AsRef<Path>) -> Result<WordVectors> {
     let path = path.as_ref();
     let bytes = map_file(path)?;
     let format = Format::of(&bytes, path);
+    match format {
+        Format::Int8 => return Ok(Int8Vectors::read(path)?.dequantize()),
+        Format::Product => return Ok(ProductVectors::read(path)?.dequantize()),
+        _ => {}
+    }
     Ok(format.parse(&bytes, path).map_err(|reason| Error::format(path, format.name(), reason))?)
 }
 
 /// Writes word vectors in the format that the extension of `path` stands for: `.txt` and `.vec` word2vec text, `.bin`
-/// word2vec.c binary, `.glove` and `.glove.txt` GloVe text, `.fifu` finalfusion, `.safetensors`.
+/// word2vec.c binary, `.fasttext.bin` a fastText model without n-grams, `.glove` and `.glove.txt` GloVe text, `.fifu`
+/// finalfusion, `.safetensors`; quantized, `.int8.safetensors` ([`Int8Vectors`]) and `.pq.safetensors`
+/// ([`ProductVectors`], a byte for every two numbers where the dimension is even, else for its smallest divisor).
 ///
 /// # Errors
 /// [`Error::Config`] if the extension is none of these or the format has no way to write one of the words;
@@ -194,7 +203,11 @@ pub fn write(path: impl AsRef<Path>, vectors: &WordVectors) -> Result<()> {
         }
         Format::Finalfusion => finalfusion::write(path, vectors, None),
         Format::Safetensors => safetensors::write(path, vectors),
-        Format::FastText => unreachable!("no extension stands for it"),
+        Format::FastText => FastText::of_vectors(vectors)?.write(path),
+        Format::Int8 => Int8Vectors::quantize(vectors).write(path),
+        Format::Product => {
+            ProductVectors::quantize(vectors, &ProductQuantizerConfig::for_vectors(vectors))?.write(path)
+        }
     }
 }
 
@@ -226,6 +239,8 @@ enum Format {
     FastText,
     Finalfusion,
     Safetensors,
+    Int8,
+    Product,
 }
 
 impl Format {
@@ -238,7 +253,11 @@ impl Format {
             return Self::FastText;
         }
         if safetensors::has_header(bytes) {
-            return Self::Safetensors;
+            return match safetensors::tensor_names(bytes) {
+                names if Int8Vectors::TENSORS.iter().all(|name| names.contains(*name)) => Self::Int8,
+                names if ProductVectors::TENSORS.iter().all(|name| names.contains(*name)) => Self::Product,
+                _ => Self::Safetensors,
+            };
         }
         let name = Self::of_name(path);
         match text::header(bytes) {
@@ -252,7 +271,8 @@ impl Format {
 
     /// By the extension, which must stand for one.
     fn to_write(path: &Path) -> Result<Self> {
-        let rule = "the extension must be .txt, .vec, .bin, .glove, .glove.txt, .fifu or .safetensors";
+        let rule = "the extension must be .txt, .vec, .bin, .fasttext.bin, .glove, .glove.txt, .fifu, .safetensors, \
+                    .int8.safetensors or .pq.safetensors";
         Ok(Self::of_name(path).ok_or_else(|| Error::config("file", path.display(), rule))?)
     }
 
@@ -263,8 +283,11 @@ impl Format {
             (".glove", Self::Glove),
             (".txt", Self::Word2vecText),
             (".vec", Self::Word2vecText),
+            (".fasttext.bin", Self::FastText),
             (".bin", Self::Word2vecBinary),
             (".fifu", Self::Finalfusion),
+            (".int8.safetensors", Self::Int8),
+            (".pq.safetensors", Self::Product),
             (".safetensors", Self::Safetensors),
         ];
         extensions.into_iter().find(|(extension, _)| name.ends_with(extension)).map(|(_, format)| format)
@@ -278,6 +301,8 @@ impl Format {
             Self::FastText => fasttext::FORMAT,
             Self::Finalfusion => finalfusion::FORMAT,
             Self::Safetensors => safetensors::FORMAT,
+            Self::Int8 => Int8Vectors::FORMAT,
+            Self::Product => ProductVectors::FORMAT,
         }
     }
 
@@ -286,7 +311,7 @@ impl Format {
             Self::Word2vecText => text::parse_word2vec(bytes),
             Self::Glove => text::parse_glove(bytes),
             Self::FastText => fasttext::parse(bytes)?.compose(),
-            Self::Word2vecBinary | Self::Finalfusion | Self::Safetensors => self.layout(bytes, path)?.load(bytes),
+            _ => self.layout(bytes, path)?.load(bytes),
         }
     }
 
@@ -296,9 +321,7 @@ impl Format {
             Self::Word2vecBinary => word2vec_binary::layout(bytes),
             Self::Finalfusion => finalfusion::layout(bytes),
             Self::Safetensors => safetensors::layout(bytes, path),
-            Self::Word2vecText | Self::Glove | Self::FastText => {
-                Err("no row can be looked up in it: convert it to .fifu, .safetensors or word2vec .bin".to_string())
-            }
+            _ => Err("no row can be looked up in it: convert it to .fifu, .safetensors or word2vec .bin".to_string()),
         }
     }
 }
@@ -343,7 +366,7 @@ mod tests {
     fn content_decides_before_the_extension() {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
-        let exact = ["a.txt", "a.vec", "a.VEC", "a.bin", "a.glove", "a.glove.txt", "a.safetensors"];
+        let exact = ["a.txt", "a.vec", "a.VEC", "a.bin", "a.fasttext.bin", "a.glove", "a.glove.txt", "a.safetensors"];
         for name in exact {
             write(at(name), &small()).unwrap();
             std::fs::copy(at(name), at("no-extension")).unwrap();
@@ -356,6 +379,23 @@ mod tests {
         }
         std::fs::copy(at("a.glove"), at("b.txt")).unwrap();
         assert_eq!(read(at("b.txt")).unwrap(), small(), "GloVe's own files end in .txt");
+    }
+
+    #[test]
+    fn quantized_files_are_written_and_read_like_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let words: Vec<String> = (0..300).map(|i| format!("w{i}")).collect();
+        let values = (0..300 * 6).map(|i| (i * i % 1009) as f32 / 500.0 - 1.0).collect();
+        let vectors = WordVectors::new(words, 6, values).unwrap();
+        for (name, most) in [("a.int8.safetensors", 0.005), ("a.pq.safetensors", 0.2)] {
+            let path = folder.path().join(name);
+            write(&path, &vectors).unwrap();
+            std::fs::copy(&path, folder.path().join("b")).unwrap();
+            let back = read(folder.path().join("b")).unwrap();
+            assert_eq!(back.words(), vectors.words(), "{name}");
+            let off = back.values().iter().zip(vectors.values()).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            assert!(off > 0.0 && off < most, "{name}: off by {off}");
+        }
     }
 
     #[test]

@@ -28,7 +28,9 @@ pub struct Int8Vectors {
 }
 
 impl Int8Vectors {
-    const FORMAT: &str = "safetensors file of 8-bit word vectors";
+    pub(super) const FORMAT: &str = "safetensors file of 8-bit word vectors";
+    /// By these tensors a file is known.
+    pub(super) const TENSORS: [&str; 2] = ["values", "scales"];
 
     /// Rounds each number to the nearest step of its row.
     pub fn quantize(vectors: &WordVectors) -> Self {
@@ -150,6 +152,13 @@ impl ProductQuantizerConfig {
     /// 256 centroids, 20 passes, seed 0.
     pub fn new(subquantizers: usize) -> Self {
         Self { subquantizers, centroids: 256, iterations: 20, seed: 0 }
+    }
+
+    /// For any vectors: a part for every two numbers where the dimension is even, else for its smallest divisor, and as
+    /// many centroids as the words allow.
+    pub fn for_vectors(vectors: &WordVectors) -> Self {
+        let width = (2..=vectors.dim()).find(|width| vectors.dim().is_multiple_of(*width)).unwrap_or(1);
+        Self { centroids: vectors.len().clamp(1, 256), ..Self::new(vectors.dim() / width) }
     }
 
     fn validate(&self, vectors: &WordVectors) -> Result<()> {
@@ -290,7 +299,9 @@ pub struct ProductVectors {
 }
 
 impl ProductVectors {
-    const FORMAT: &str = "safetensors file of product-quantized word vectors";
+    pub(super) const FORMAT: &str = "safetensors file of product-quantized word vectors";
+    /// By these tensors a file is known.
+    pub(super) const TENSORS: [&str; 2] = ["codebooks", "codes"];
 
     /// Fits a quantizer to the vectors and encodes them.
     ///

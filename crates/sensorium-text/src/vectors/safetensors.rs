@@ -1,5 +1,6 @@
 //! Word vectors as safetensors: a tensor `vectors`, `[words, dim]`, and the words as a JSON list in the metadata.
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use ::safetensors::{Dtype, SafeTensors};
@@ -25,6 +26,12 @@ const LONGEST_HEADER: usize = 100_000_000;
 pub(super) fn has_header(bytes: &[u8]) -> bool {
     let length = bytes.first_chunk().map(|bytes| u64::from_le_bytes(*bytes));
     length.is_some_and(|length| length <= LONGEST_HEADER as u64) && bytes.get(8) == Some(&b'{')
+}
+
+/// The names of the tensors in a file; none if it is damaged.
+pub(super) fn tensor_names(bytes: &[u8]) -> HashSet<String> {
+    let about = SafeTensors::read_metadata(bytes).map(|(_, about)| about);
+    about.map(|about| about.offset_keys().into_iter().collect()).unwrap_or_default()
 }
 
 /// Where words and rows lie. `path` leads to the file `NAME.vocab.txt` beside `NAME.safetensors`, which lists the words

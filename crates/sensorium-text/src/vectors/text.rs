@@ -2,6 +2,9 @@
 //! not.
 
 use std::io::{self, Write};
+use std::ops::Range;
+
+use rayon::prelude::*;
 
 use super::WordVectors;
 use super::cursor::Parsed;
@@ -122,13 +125,33 @@ pub(super) fn write_word2vec(out: &mut dyn Write, vectors: &WordVectors) -> io::
 
 /// GloVe text.
 pub(super) fn write_glove(out: &mut dyn Write, vectors: &WordVectors) -> io::Result<()> {
-    for (index, word) in vectors.words().iter().enumerate() {
-        out.write_all(word.as_bytes())?;
-        // `{:?}` writes a point or an exponent in every number: no line looks like a word2vec header.
-        vectors.row(index).iter().try_for_each(|value| write!(out, " {value:?}"))?;
-        out.write_all(b"\n")?;
+    const BLOCK: usize = 64;
+    let block = |first: usize| lines(vectors, first..(first + BLOCK).min(vectors.len()));
+    // As many blocks at a time as keep every thread at work; memory stays bounded.
+    let wave = BLOCK * 4 * rayon::current_num_threads();
+    for first in (0..vectors.len()).step_by(wave) {
+        let end = (first + wave).min(vectors.len());
+        let blocks: Vec<usize> = (first..end).step_by(BLOCK).collect();
+        let texts: Vec<Vec<u8>> = blocks.into_par_iter().map(block).collect();
+        texts.iter().try_for_each(|text| out.write_all(text))?;
     }
     Ok(())
+}
+
+/// The lines of the words in `range`.
+fn lines(vectors: &WordVectors, range: Range<usize>) -> Vec<u8> {
+    let mut text = Vec::new();
+    // It writes a point or an exponent in every number: no line looks like a word2vec header.
+    let mut number = zmij::Buffer::new();
+    for index in range {
+        text.extend_from_slice(vectors.words()[index].as_bytes());
+        for value in vectors.row(index) {
+            text.push(b' ');
+            text.extend_from_slice(number.format(*value).as_bytes());
+        }
+        text.push(b'\n');
+    }
+    text
 }
 
 #[cfg(test)]

@@ -224,7 +224,8 @@ pub(crate) struct Map {
 pub(crate) struct Convert {
     /// A file of word vectors.
     from: PathBuf,
-    /// The file to write, in the format of the extension: .bin, .txt, .vec, .glove, .fifu or .safetensors.
+    /// The file to write, in the format of the extension: .bin, .txt, .vec, .glove, .fifu, .safetensors, .fasttext.bin, or
+    /// quantized, .int8.safetensors or .pq.safetensors.
     to: PathBuf,
 }
 

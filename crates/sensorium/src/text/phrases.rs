@@ -17,6 +17,10 @@ const SHOWN: usize = 20;
 impl PhrasesOf {
     pub(super) fn run(self, global: &Global) -> anyhow::Result<()> {
         let phrases = Phrases { min_count: self.min_count, threshold: self.threshold, ..Phrases::default() };
+        if self.corpus.as_os_str() != "-" {
+            // Before anything is made on disk.
+            std::fs::metadata(&self.corpus).with_context(|| format!("{}: cannot read", self.corpus.display()))?;
+        }
         // The text is read once and kept as numbers beside the output, so that it may come from standard input.
         let beside = match self.out.parent() {
             Some(parent) if !parent.as_os_str().is_empty() => parent,

@@ -27,13 +27,15 @@ const TICK: Duration = Duration::from_millis(200);
 /// How often a checkpoint is written within an epoch.
 const SAVE_EVERY: Duration = Duration::from_secs(30);
 /// Writing checkpoints may take this share of the time, one in so many.
-const SHARE: u32 = 20;
+const SHARE: u32 = 50;
 
 impl Train {
     pub(super) fn run(self, global: &Global) -> anyhow::Result<()> {
         let settings = self.settings();
         settings.validate()?;
         [Some(&self.out), self.outputs.as_ref()].into_iter().flatten().try_for_each(vectors::check_name)?;
+        let same = self.outputs.as_ref() == Some(&self.out);
+        ensure!(!same, "--outputs {}: is the file of --out; choose another name", self.out.display());
         let gpu = global.gpu()?;
         ensure!(gpu.is_none() || !self.classic, "--classic: goes from pair to pair on a processor; leave --device out");
         if let Some(threads) = self.threads {

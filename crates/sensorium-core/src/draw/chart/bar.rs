@@ -85,9 +85,10 @@ impl BarChart {
         let y = self.range((room.height / TICK_SPACING) as usize);
         let names = if self.names_wrap(room.width) { SECOND_LINE } else { 0.0 };
         let room = Rect { height: room.height - names, ..room };
-        let area = inside(room, &y_ticks(&y, room.height), [&self.x_label, &self.y_label]);
+        let ticks = y_ticks(&y, room.height);
+        let area = inside(room, &ticks, [&self.x_label, &self.y_label]);
         let plot = Plot { area, x: Range::of([0.0, 1.0].into_iter(), false), y };
-        plot.horizontal_grid(&mut drawing, &self.y_label);
+        plot.horizontal_grid(&mut drawing, &ticks, &self.y_label);
         let below = Rect { height: area.height + names, ..area };
         bottom_label(&mut drawing, &below, &self.x_label);
 

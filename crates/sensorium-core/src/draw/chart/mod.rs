@@ -1,4 +1,4 @@
-//! Line, bar and scatter charts.
+//! Line, bar and scatter charts, and numbers over a plane.
 //!
 //! A chart is built by value and drawn at the end. Colours are [`PALETTE`](super::PALETTE) in order; a ninth series
 //! takes the first colour again with a dashed line, a ninth class takes it with another shape. Values that are not
@@ -6,10 +6,12 @@
 //! overlap.
 
 mod bar;
+mod field;
 mod line;
 mod scatter;
 
 pub use bar::Bars;
+pub use field::Field;
 pub use line::Lines;
 pub use scatter::{Point, Points};
 
@@ -24,6 +26,8 @@ pub type LineChart = Chart<Lines>;
 pub type BarChart = Chart<Bars>;
 /// Points on a plane, such as a map of an embedding space.
 pub type Scatter = Chart<Points>;
+/// Numbers over a plane as colours, such as a spectrogram.
+pub type FieldChart = Chart<Field>;
 
 /// A chart of some kind `K`: what all kinds have in common.
 #[derive(Debug, Clone)]
@@ -168,10 +172,21 @@ struct Plot {
 
 impl Plot {
     /// Draws the grid, ticks and labels of both axes into `room` and returns what is left inside.
-    fn with_axes(drawing: &mut Drawing, room: Rect, [x, y]: [Range; 2], [x_label, y_label]: [&str; 2]) -> Self {
-        let area = inside(room, &y_ticks(&y, room.height), [x_label, y_label]);
+    fn with_axes(drawing: &mut Drawing, room: Rect, [x, y]: [Range; 2], labels: [&str; 2]) -> Self {
+        Self::with_ticks(drawing, room, [x, y], &y_ticks(&y, room.height), labels)
+    }
+
+    /// The same with the given ticks on the vertical axis.
+    fn with_ticks(
+        drawing: &mut Drawing,
+        room: Rect,
+        [x, y]: [Range; 2],
+        y_ticks: &[Tick],
+        [x_label, y_label]: [&str; 2],
+    ) -> Self {
+        let area = inside(room, y_ticks, [x_label, y_label]);
         let plot = Self { area, x, y };
-        plot.horizontal_grid(drawing, y_label);
+        plot.horizontal_grid(drawing, y_ticks, y_label);
         drawing.line([area.x, area.bottom()], [area.right(), area.bottom()], &thin(Paint::Axis));
         for tick in fitting_ticks(&x, area.width) {
             let Some(position) = x.position(tick.value) else { continue };
@@ -184,9 +199,9 @@ impl Plot {
     }
 
     /// Horizontal grid lines with their numbers, and the name of the vertical axis above them all.
-    fn horizontal_grid(&self, drawing: &mut Drawing, y_label: &str) {
+    fn horizontal_grid(&self, drawing: &mut Drawing, ticks: &[Tick], y_label: &str) {
         let area = &self.area;
-        for tick in y_ticks(&self.y, area.height) {
+        for tick in ticks {
             let Some(position) = self.y.position(tick.value) else { continue };
             let at = area.bottom() - position * area.height;
             drawing.line([area.x, at], [area.right(), at], &thin(Paint::Grid));

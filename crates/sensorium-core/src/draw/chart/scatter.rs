@@ -221,20 +221,27 @@ fn draw_labels(drawing: &mut Drawing, placed: &[Placed], area: &Rect, mut taken:
         let width = text::width(&label, SIZE, Weight::Regular);
         let around = |place: &&Rect| (place.center()[0] - x).abs() + (place.center()[1] - y).abs() < 0.1;
         let own = taken[..pictures].iter().find(around).copied();
-        let own = own.unwrap_or(Rect::new(x - 4.0, y - 4.0, 8.0, 8.0));
-        let beside = [
-            [own.right() + 2.0, y - SIZE / 2.0],
-            [own.x - 2.0 - width, y - SIZE / 2.0],
-            [x - width / 2.0, own.y - SIZE - 4.0],
-            [x - width / 2.0, own.bottom() + 4.0],
-        ];
-        let boxes = beside.map(|[x, y]| Rect::new(x, y, width, SIZE));
-        let free = |place: &&Rect| area.contains(place) && !taken.iter().any(|other| other.overlaps(place));
-        if let Some(place) = boxes.iter().find(free).copied() {
+        let own = own.unwrap_or(dot([*x, *y]));
+        let (left, right) = (own.x - 2.0 - width, own.right() + 2.0);
+        let (above, below) = (own.y - SIZE - 4.0, own.bottom() + 4.0);
+        let (middle, level) = (x - width / 2.0, y - SIZE / 2.0);
+        let beside = [[right, level], [left, level], [middle, above], [middle, below]];
+        let corners = [[right, above], [right, below], [left, above], [left, below]];
+        let boxes = [beside, corners].concat().into_iter().map(|[x, y]| Rect::new(x, y, width, SIZE));
+        let free: Vec<Rect> =
+            boxes.filter(|place| area.contains(place) && !taken.iter().any(|other| other.overlaps(place))).collect();
+        // A label over another point's dot is better than none.
+        let clear = |place: &&Rect| !placed.iter().any(|other| other.at != [*x, *y] && dot(other.at).overlaps(place));
+        if let Some(place) = free.iter().find(clear).or(free.first()) {
             drawing.text(Text::new([place.x, place.y + 0.85 * SIZE], &label).size(SIZE).anchor(Anchor::Start).halo());
             taken.push(place.grown(1.0));
         }
     }
+}
+
+/// The room that a dot takes.
+fn dot([x, y]: [f32; 2]) -> Rect {
+    Rect::new(x - 4.0, y - 4.0, 8.0, 8.0)
 }
 
 #[cfg(test)]

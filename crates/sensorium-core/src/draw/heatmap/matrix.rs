@@ -2,7 +2,8 @@
 
 use image::{Rgba, RgbaImage};
 
-use super::super::axis::{self, Range};
+use super::super::axis;
+use super::super::color_bar::color_bar;
 use super::super::drawing::{Anchor, Drawing, Rect, Text};
 use super::super::paint::{Paint, Rgb};
 use super::super::text::{self, Weight};
@@ -112,7 +113,8 @@ impl Matrix {
         drawing.text(Text::new(at, &title).anchor(Anchor::Middle).paint(Paint::Muted));
         let title = text::fit(&self.y_label, LABEL, Weight::Regular, page - 2.0 * chart::MARGIN);
         drawing.text(Text::new([chart::MARGIN, top - 10.0], &title).paint(Paint::Muted));
-        self.color_bar(&mut drawing, Rect::new(area.right() + 20.0, top, 14.0, height.max(80.0)), low, high);
+        let bar = Rect::new(area.right() + 20.0, top, 14.0, height.max(80.0));
+        color_bar(&mut drawing, bar, self.colormap, [low, high]);
         drawing
     }
 
@@ -183,16 +185,6 @@ impl Matrix {
                 Text::new([x + 4.0, area.bottom() + 14.0], &label).anchor(Anchor::End).turn(-45.0)
             };
             drawing.text(text);
-        }
-    }
-
-    fn color_bar(&self, drawing: &mut Drawing, place: Rect, low: f32, high: f32) {
-        let bar = image::DynamicImage::from(self.colormap.bar(1, 128)).into_rgba8();
-        drawing.picture(place, &bar, false);
-        let range = Range::of([low, high].into_iter(), false);
-        for tick in range.ticks((place.height / 45.0).clamp(3.0, 8.0) as usize) {
-            let at = place.bottom() - range.position(tick.value).unwrap_or_default() * place.height;
-            drawing.text(Text::new([place.right() + 7.0, at + 4.0], &tick.label).paint(Paint::Muted));
         }
     }
 }

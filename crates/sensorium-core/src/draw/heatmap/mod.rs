@@ -154,14 +154,14 @@ impl Overlay {
 }
 
 /// The lowest and the highest finite value; 0 and 1 when there is none.
-fn extremes(values: &[f32]) -> [f32; 2] {
+pub(super) fn extremes(values: &[f32]) -> [f32; 2] {
     let finite = values.iter().copied().filter(|v| v.is_finite());
     let [low, high] = finite.fold([f32::INFINITY, f32::NEG_INFINITY], |[low, high], v| [low.min(v), high.max(v)]);
     if low <= high { [low, high] } else { [0.0, 1.0] }
 }
 
 /// Where a value lies between `low` and `high`, 0 to 1; a range without length gives 0.
-fn unit(value: f32, low: f32, high: f32) -> f32 {
+pub(super) fn unit(value: f32, low: f32, high: f32) -> f32 {
     let (value, low, high) = (f64::from(value), f64::from(low), f64::from(high));
     if high > low { ((value - low) / (high - low)).clamp(0.0, 1.0) as f32 } else { 0.0 }
 }

@@ -4,9 +4,17 @@
 //! - [`io`]: files to samples and back.
 //! - [`stft`]: the short-time Fourier transform and its inverse, in f32 and f64.
 //! - [`front_end`]: spectrogram, mel bands and MFCC, with the settings of other programs by name.
+//! - [`stream`]: the same of sound that is still coming in.
+//! - [`griffin_lim`]: from magnitudes back to sound.
+//! - [`resample`]: other sample rates.
 //! - [`window`], [`mel`], [`decibel`], [`mfcc`]: what they are made of.
+//! - [`voice_encoder`], [`silero_vad`]: voices as vectors, and where speech is, with their weights.
+//! - [`sound_net`], [`speech2face`]: encoders to be trained or loaded.
+#![cfg_attr(feature = "draw", doc = "- [`draw`]: pictures of spectrograms.")]
 
 pub mod decibel;
+#[cfg(feature = "draw")]
+pub mod draw;
 mod error;
 mod fft;
 mod frames;
@@ -17,8 +25,12 @@ pub mod mel;
 pub mod mfcc;
 pub mod real;
 pub mod resample;
+pub mod silero_vad;
+pub mod sound_net;
+pub mod speech2face;
 pub mod stft;
 pub mod stream;
+pub mod voice_encoder;
 pub mod window;
 
 pub use error::{Error, Result};

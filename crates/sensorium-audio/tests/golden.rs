@@ -1,5 +1,6 @@
 //! Sound against librosa, torchaudio, Whisper's recipe and the wave files of libsndfile.
 
+use burn::tensor::{Device, Tensor, TensorData};
 use sensorium_audio::Pad;
 use sensorium_audio::decibel::{Decibel, Reference};
 use sensorium_audio::front_end::{
@@ -10,9 +11,14 @@ use sensorium_audio::io::{self, Audio};
 use sensorium_audio::mel::{MelConfig, MelNorm, MelScale};
 use sensorium_audio::mfcc::{DctNorm, MfccConfig, delta};
 use sensorium_audio::resample::{Resampler, SincConfig, SincWindow};
+use sensorium_audio::silero_vad::SileroVad;
+use sensorium_audio::sound_net::{self, SoundNetConfig};
+use sensorium_audio::speech2face::{self, Speech2FaceEncoderConfig};
 use sensorium_audio::stft::{Spectrum, Stft, StftConfig};
+use sensorium_audio::voice_encoder::{VoiceEncoder, VoiceEncoderConfig};
 use sensorium_audio::window::Window;
 use sensorium_core::testing::golden::{Fixture, assert_close, owned_by};
+use sensorium_core::weights::{TensorMap, read};
 use serde_json::Value;
 
 #[test]
@@ -28,6 +34,11 @@ fn golden_fixtures() {
             "whisper" => whisper(&fixture),
             "torchaudio_resample" => resample(&fixture),
             "wav_decode" => wav_decode(&fixture),
+            "resemblyzer" => resemblyzer(&fixture),
+            "resemblyzer_weights" | "silero_vad_weights" => assert!(!fixture.names().is_empty()),
+            "silero_vad" => silero_vad(&fixture),
+            "soundnet" => soundnet(&fixture),
+            "speech2face" => speech2face(&fixture),
             other => panic!("{}: no test for the family {other}", fixture.name),
         }
     }
@@ -323,6 +334,140 @@ fn wav_decode(fixture: &Fixture) {
             }
         }
     }
+}
+
+/// With the f32 weights where they lie beside, within 1e-4; with the bundled ones, which are rounded to f16, within 2e-3.
+fn resemblyzer(fixture: &Fixture) {
+    let device = Device::flex();
+    let weights = fixture.path("resemblyzer_weights.safetensors");
+    let (encoder, tolerance) = match weights.exists() {
+        true => (VoiceEncoderConfig::resemblyzer().init(&device).load(read(weights).unwrap()).unwrap(), 1e-4),
+        false => (VoiceEncoder::resemblyzer(&device).unwrap(), 2e-3),
+    };
+    for clip in cases(fixture, "mel") {
+        let samples = signal(fixture, &clip).mono();
+        let mel = FrontEnd::new(Preset::Resemblyzer.config()).unwrap().mel(&samples).unwrap();
+        let want = fixture.f32s(&format!("{clip}/mel"));
+        let rule = number(&fixture.meta["tolerance"]["mel_rel_to_max"]) * largest(&want);
+        assert_close(&mel.transposed(), &want, (rule, 0.0), &format!("{clip}/mel"));
+
+        let batch = TensorData::new(mel.transposed(), [1, mel.frames, mel.rows]);
+        let whole = encoder.forward(Tensor::from_data(batch, &device));
+        let check = |what: &str, got: &[f32]| {
+            let name = format!("{clip}/{what}");
+            assert_close(got, &fixture.f32s(&name), (tolerance, 0.0), &name);
+        };
+        check("embed_whole", &numbers(whole));
+        check("embed_partials", &encoder.embed_windows(&samples).unwrap().concat());
+        check("embed_utterance", &encoder.embed(&samples).unwrap());
+    }
+}
+
+fn numbers<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+    tensor.into_data().iter::<f32>().collect()
+}
+
+fn silero_vad(fixture: &Fixture) {
+    let device = Device::flex();
+    let network = SileroVad::pretrained(&device).unwrap();
+    let samples = signal(fixture, "vad_clip").mono();
+    let tolerance = (number(&fixture.meta["tolerance"]["abs"]), 0.0);
+    let got = network.probabilities(&samples).unwrap();
+    assert_close(&got, &fixture.f32s("prob"), tolerance, "probabilities of speech");
+
+    let mut padded = vec![0.0; 64];
+    padded.extend_from_slice(&samples);
+    let chunks: Vec<f32> = [0, 10, 40].iter().flat_map(|i| padded[i * 512..i * 512 + 576].to_vec()).collect();
+    let chunks = Tensor::<2>::from_data(TensorData::new(chunks, [3, 576]), &device);
+    let want = fixture.f32s("stft_mag_chunks_0_10_40");
+    assert_close(&numbers(network.magnitudes(chunks)), &want, (1e-5 * largest(&want).max(1.0), 0.0), "magnitudes");
+}
+
+/// The tensors of a fixture whose names begin with `weights/`, in the names after it.
+fn weights_of(fixture: &Fixture) -> TensorMap {
+    let mut tensors = TensorMap::new(&fixture.name);
+    for name in fixture.names() {
+        if let Some(own) = name.strip_prefix("weights/") {
+            tensors.insert(own, fixture.tensor(&name));
+        }
+    }
+    tensors
+}
+
+/// What is in a JSON object as a whole number.
+fn size(value: &Value, key: &str) -> usize {
+    value[key].as_u64().unwrap_or_else(|| panic!("{value}: {key}")) as usize
+}
+
+fn soundnet(fixture: &Fixture) {
+    let device = Device::flex();
+    let layers = fixture.meta["config"]["layers"].as_array().expect("layers");
+    let layer = |of: &Value| sound_net::Layer {
+        channels: size(of, "out"),
+        kernel: size(of, "kernel"),
+        stride: size(of, "stride"),
+        padding: size(of, "pad"),
+        pool: size(of, "pool"),
+    };
+    let outputs = |head: &str| fixture.shape(&format!("weights/{head}.bias"))[0];
+    let config = SoundNetConfig {
+        layers: layers.iter().map(layer).collect(),
+        objects: outputs("conv8_objs"),
+        scenes: outputs("conv8_scns"),
+        ..SoundNetConfig::eight_layers()
+    };
+    let network = config.init(&device).load(weights_of(fixture)).unwrap();
+    let wave: Vec<f32> = fixture.f32s("input_x128").iter().map(|x| x / 128.0).collect();
+    let wave = Tensor::<3>::from_data(TensorData::new(wave.clone(), [1, 1, wave.len()]), &device);
+    let output = network.forward(wave.clone());
+    let check = |what: &str, got: Tensor<3>| {
+        let want = fixture.f32s(&format!("output/{what}"));
+        let rule = number(&fixture.meta["tolerance"]["rel_to_max"]) * largest(&want);
+        assert_close(&numbers(got), &want, (rule, 0.0), what);
+    };
+    for (index, features) in network.features(wave).into_iter().enumerate() {
+        check(&format!("layer{}", index + 1), features);
+    }
+    check("objs", output.objects);
+    check("scns", output.scenes);
+}
+
+fn speech2face(fixture: &Fixture) {
+    let device = Device::flex();
+    let layers = fixture.meta["config"]["layers"].as_array().expect("layers");
+    let layer = |of: &Value| speech2face::Layer {
+        channels: size(of, "out"),
+        stride: size(of, "stride"),
+        pool: size(of, "pool_time") > 0,
+    };
+    let width = |name: &str| fixture.shape(&format!("weights/{name}.bias"))[0];
+    let config = Speech2FaceEncoderConfig {
+        layers: layers.iter().map(layer).collect(),
+        hidden: width("fc6"),
+        embedding: width("fc7"),
+    };
+    let network = config.init(&device).load(weights_of(fixture)).unwrap();
+
+    let speech = signal(fixture, "speech").mono().repeat(3)[..72_000].to_vec();
+    let (got, want) = (numbers(speech2face::spectrogram(&speech, &device).unwrap()), fixture.f32s("input_spec"));
+    assert_eq!(got.len(), want.len());
+    for (got, want) in got.iter().zip(&want) {
+        // The power 0.3 magnifies what is near zero.
+        assert!(want.abs() < 1e-3f32.powf(0.3) || (got - want).abs() < 2e-3, "spectrogram: {got}, must be {want}");
+    }
+
+    let frames = want.len() / (2 * 257);
+    let input = Tensor::<4>::from_data(TensorData::new(want, [1, 2, frames, 257]), &device);
+    let features = network.features(input.clone());
+    let check = |what: &str, got: Vec<f32>| {
+        let want = fixture.f32s(&format!("output/{what}"));
+        let rule = number(&fixture.meta["tolerance"]["rel_to_max"]) * largest(&want);
+        assert_close(&got, &want, (rule, 0.0), what);
+    };
+    for layer in [7, 8, 9] {
+        check(&format!("layer{layer}"), numbers(features[layer - 1].clone()));
+    }
+    check("fc7", numbers(network.forward(input)));
 }
 
 /// Numbers that librosa 0.11 gives in f64 for tones anyone can make again.

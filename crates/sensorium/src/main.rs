@@ -1,6 +1,8 @@
 //! The `sensorium` command: a thin layer over the crates. Data goes to stdout, progress and logs to stderr.
 //! Exit codes: 0 done, 1 failed, 2 wrong usage.
 
+mod arrays;
+mod audio;
 mod demo;
 mod devices;
 mod joint;
@@ -58,6 +60,9 @@ impl Global {
 
 #[derive(Subcommand)]
 enum Area {
+    /// Sound: spectrograms, mel bands, cepstra, other sample rates, voices, speech.
+    #[command(subcommand)]
+    Audio(audio::Verb),
     /// The main job in one go: learn one space of pictures and words from the bundled emoji, and report.
     Demo(demo::Demo),
     /// List what this build can run on, with a tiny timed check.
@@ -89,6 +94,7 @@ fn main() -> ExitCode {
 fn run(cli: Cli) -> anyhow::Result<()> {
     let global = cli.global;
     match cli.area {
+        Area::Audio(verb) => verb.run(&global),
         Area::Demo(demo) => demo.run(&global),
         Area::Devices => devices::run(global.json),
         Area::Joint(verb) => verb.run(&global),

@@ -3,15 +3,17 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, ensure};
-use burn::tensor::{Device, TensorData};
-use sensorium_core::files::{write_atomic, write_atomic_with};
-use sensorium_core::weights::{TensorMap, read, write_safetensors};
+use anyhow::Result;
+use burn::tensor::Device;
+use sensorium_core::files::write_atomic;
+use sensorium_core::weights::read;
 use sensorium_vision::efficientnet::{EfficientNetLite, EfficientNetLiteConfig, FoldedEfficientNetLite};
 use sensorium_vision::efficientnet::{labels, top_classes};
 use sensorium_vision::io::{self, Decoding};
 use sensorium_vision::resize::{Filter, resize};
 use serde::Serialize;
+
+use crate::arrays::{check_ending, write_numbers};
 
 /// The verbs of `sensorium vision`.
 #[derive(clap::Subcommand, Debug)]
@@ -74,12 +76,7 @@ pub(crate) fn run(command: VisionCommand, device: &Device, json: bool) -> Result
             Ok(io::write(&out, &resized)?)
         }
         VisionCommand::Features { pictures, layer, out, weights } => {
-            let ending = out.extension().unwrap_or_default().to_string_lossy().into_owned();
-            ensure!(
-                matches!(ending.as_str(), "safetensors" | "npy"),
-                "--out {}: the ending '{ending}' is not written: use .safetensors or .npy",
-                out.display()
-            );
+            check_ending(&out)?;
             features(&expand(&pictures)?, &layer, &out, &network(weights.as_deref(), device)?, device, json)
         }
     }
@@ -183,7 +180,7 @@ fn features(
         numbers.extend(map.into_data().iter::<f32>());
     }
     shape[0] = pictures.len();
-    write_numbers(out, layer, numbers, shape)?;
+    write_numbers(out, layer, numbers, &shape)?;
     let ids = out.with_added_extension("ids.json");
     write_atomic(&ids, &serde_json::to_vec_pretty(pictures)?)?;
     let mut stdout = std::io::stdout().lock();
@@ -198,27 +195,6 @@ fn decode(files: &[PathBuf]) -> Result<Vec<io::RgbImage>> {
     files.iter().map(|file| Ok(io::read(file, &Decoding::default())?)).collect()
 }
 
-/// Writes numbers under `name` as safetensors, or without it as npy (format version 1.0), by the ending.
-fn write_numbers(out: &Path, name: &str, numbers: Vec<f32>, shape: [usize; 4]) -> Result<()> {
-    if out.extension().is_some_and(|ending| ending == "safetensors") {
-        let mut tensors = TensorMap::new(out);
-        tensors.insert(name, TensorData::new(numbers, shape));
-        return Ok(write_safetensors(out, &tensors)?);
-    }
-    let [a, b, c, d] = shape;
-    let dictionary = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({a}, {b}, {c}, {d}), }}");
-    // Ten bytes before the dictionary and the line end after it make a multiple of 64.
-    let length = (dictionary.len() + 11).next_multiple_of(64) - 10;
-    let length_bytes = u16::try_from(length).context("the npy header is too long")?.to_le_bytes();
-    write_atomic_with(out, |file| {
-        file.write_all(b"\x93NUMPY\x01\x00")?;
-        file.write_all(&length_bytes)?;
-        writeln!(file, "{dictionary:<width$}", width = length - 1)?;
-        numbers.iter().try_for_each(|number| file.write_all(&number.to_le_bytes()))
-    })?;
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -228,17 +204,5 @@ mod tests {
         assert_eq!(parse_size("320x200"), Ok((320, 200)));
         assert!(parse_size("320").unwrap_err().contains("320x200"));
         assert!(parse_size("0x5").is_err() && parse_size("100000x100000").unwrap_err().contains("67108864"));
-    }
-
-    #[test]
-    fn npy_has_numpys_header() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("x.npy");
-        write_numbers(&path, "x", vec![1.0, -2.0], [1, 2, 1, 1]).unwrap();
-        let bytes = std::fs::read(&path).unwrap();
-        assert_eq!(&bytes[..10], b"\x93NUMPY\x01\x00\x76\x00");
-        assert_eq!((bytes.len(), bytes[127]), (128 + 8, b'\n'));
-        assert!(String::from_utf8_lossy(&bytes[10..127]).contains("'shape': (1, 2, 1, 1)"));
-        assert_eq!(bytes[128..132], 1.0_f32.to_le_bytes());
     }
 }

@@ -223,3 +223,168 @@ impl Format {
         Err(Error::NotBuilt { path: path.to_path_buf(), format: self.name() })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn signals() -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/audio/signals")
+    }
+
+    /// Every kind of file there is, by its bytes.
+    fn samples() -> Vec<Vec<u8>> {
+        let listing = std::fs::read_dir(signals()).expect("the folder of signals");
+        let mut paths: Vec<PathBuf> = listing.map(|entry| entry.expect("an entry").path()).collect();
+        paths.sort();
+        let tiny =
+            paths.iter().filter(|path| path.file_name().is_some_and(|n| n.to_string_lossy().starts_with("tiny")));
+        tiny.map(|path| std::fs::read(path).expect("a file")).collect()
+    }
+
+    fn fault_of(bytes: &[u8]) -> String {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.wav");
+        std::fs::write(&path, bytes).unwrap();
+        let fault = read(&path).unwrap_err().to_string();
+        assert!(fault.contains("x.wav"), "{fault}");
+        fault
+    }
+
+    /// A mono file of 16-bit samples with some bytes of its 'fmt ' chunk or lengths changed.
+    fn wav(change: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
+        let mut bytes =
+            b"RIFF\x2c\0\0\0WAVEfmt \x10\0\0\0\x01\0\x01\0\x40\x1f\0\0\x80\x3e\0\0\x02\0\x10\0data".to_vec();
+        bytes.extend_from_slice(&8u32.to_le_bytes());
+        bytes.extend_from_slice(&[0, 64, 0, 192, 1, 0, 255, 127]);
+        change(&mut bytes);
+        bytes
+    }
+
+    #[test]
+    fn what_is_wrong_is_said() {
+        let put = |at: usize, new: &[u8]| wav(|bytes| bytes[at..at + new.len()].copy_from_slice(new));
+        for (bytes, words) in [
+            (Vec::new(), "it is empty"),
+            (b"\x89PNG\r\n\x1a\n0000".to_vec(), "\\x89PNG"),
+            (wav(|b| b.truncate(20)), "ends within its 'fmt '"),
+            (wav(|b| b.truncate(48)), "its header promises 4 samples a channel, 2 are there"),
+            (put(40, &[255, 255, 255, 127]), "its header promises 1073741823 samples"),
+            (wav(|b| b.truncate(36)), "ends without a 'data' chunk"),
+            (put(24, &[0; 4]), "its sample rate is 0 Hz"),
+            (put(22, &[0, 0]), "it has 0 channels"),
+            (put(20, &[2, 0]), "its samples are in format 2"),
+            (put(32, &[3, 0]), "its frames have 3 bytes"),
+            (put(34, &[64, 0]), "samples of 64 bits in format 1"),
+            (put(40, &[7, 0, 0, 0]), "no whole number of frames"),
+            (
+                wav(|b| {
+                    b.truncate(44);
+                    b[40..44].fill(0)
+                }),
+                "it has no samples",
+            ),
+            (put(0, b"RF64"), "RF64"),
+            (b"ID3\x04".to_vec(), "MP3"),
+        ] {
+            let fault = fault_of(&bytes);
+            assert!(fault.contains(words), "{fault}, where {words} was expected");
+        }
+        let missing = read("no-such-file.wav").unwrap_err().to_string();
+        assert!(missing.contains("no-such-file.wav"), "{missing}");
+        assert!(read(signals()).unwrap_err().to_string().contains("it is a folder"));
+    }
+
+    #[test]
+    fn numbers_that_are_none_are_said_to_be() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.wav");
+        let audio = Audio::new(vec![vec![0.5, -0.5], vec![0.25, 1.0]], 8000).unwrap();
+        write_wav(&path, &audio, SampleFormat::F32).unwrap();
+        let mut bytes = std::fs::read(&path).unwrap();
+        let last = bytes.len() - 4;
+        bytes[last..].copy_from_slice(&f32::NAN.to_le_bytes());
+        assert!(fault_of(&bytes).contains("sample 1 of channel 1 is NaN"), "{}", fault_of(&bytes));
+        assert!(Audio::new(vec![vec![0.0], vec![]], 1).is_err());
+        assert!(Audio::from_mono(vec![f32::INFINITY], 1).is_err());
+        assert!(Audio::from_mono(vec![0.0], 0).is_err());
+    }
+
+    #[test]
+    fn lengths_that_a_stream_left_open_are_read_to_the_end() {
+        for open in [0u32, u32::MAX] {
+            let bytes = wav(|b| b[40..44].copy_from_slice(&open.to_le_bytes()));
+            assert_eq!(wav::parse(&bytes).unwrap().frames(), 4, "{open}");
+        }
+        // An odd chunk without its padding byte.
+        let listed = wav(|b| drop(b.splice(36..36, *b"LIST\x03\0\0\0abc")));
+        assert_eq!(wav::parse(&listed).unwrap().frames(), 4);
+    }
+
+    #[test]
+    fn what_is_written_is_read_by_hound_and_by_us() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.wav");
+        let wave: Vec<f32> = (0..500).map(|i| (i as f32 * 0.1).sin() * 1.1).collect();
+        let audio = Audio::new(vec![wave.clone(), wave.iter().map(|x| -x).collect()], 44_100).unwrap();
+        for (format, step) in [
+            (SampleFormat::I16, 1.0 / 32_768.0),
+            (SampleFormat::I24, 1.0 / 8_388_608.0),
+            (SampleFormat::I32, 2e-7),
+            (SampleFormat::F32, 0.0),
+        ] {
+            let clipped = write_wav(&path, &audio, format).unwrap();
+            let back = read(&path).unwrap();
+            assert_eq!((back.frames(), back.sample_rate(), back.channels().len()), (500, 44_100, 2));
+            let (low, high): (f32, f32) = if step == 0.0 { (-2.0, 2.0) } else { (-1.0, 1.0 - step) };
+            for (got, want) in back.channels()[0].iter().zip(&wave) {
+                assert!((got - want.clamp(low, high)).abs() <= step, "{format:?}: {got} for {want}");
+            }
+            assert_eq!(clipped > 0, format != SampleFormat::F32);
+            let hounds = hound::WavReader::open(&path).unwrap();
+            assert_eq!(hounds.duration() as usize, 500);
+        }
+        assert_eq!(info(&path).unwrap().encoding, "32-bit floats");
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(300))]
+
+        #[test]
+        fn damaged_files_are_errors_or_sound(which in 0usize..64, cut in any::<prop::sample::Index>(), flips in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..6), head in any::<bool>()) {
+            let all = samples();
+            let mut bytes = all[which % all.len()].clone();
+            let reach = if head { bytes.len().min(80) } else { bytes.len() };
+            for (at, byte) in flips {
+                bytes[at.index(reach)] = byte;
+            }
+            bytes.truncate(bytes.len().min(cut.index(2 * bytes.len()) + 1));
+            if let Ok(audio) = wav::parse(&bytes) {
+                prop_assert!(audio.frames() * audio.channels().len() <= bytes.len());
+            }
+        }
+
+        #[test]
+        fn any_bytes_are_errors_or_sound(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            let mut file = b"RIFF\0\0\0\0WAVE".to_vec();
+            file.extend_from_slice(&bytes);
+            let _ = wav::parse(&file);
+        }
+    }
+
+    #[cfg(feature = "symphonia")]
+    #[test]
+    fn damaged_compressed_files_are_errors() {
+        for start in [&b"fLaC\0\0\0\x22"[..], b"OggS\0\x02", b"ID3\x04\0\0\0\0\0\x05hello", b"\xff\xfb\x90\x00"] {
+            for length in [0, 40, 4000] {
+                let mut bytes = start.to_vec();
+                bytes.extend((0..length).map(|i| (i * 37 % 251) as u8));
+                assert!(compressed::decode(bytes).is_err());
+            }
+        }
+    }
+}

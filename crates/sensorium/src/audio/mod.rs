@@ -1,0 +1,123 @@
+//! `sensorium audio`: look at sound, change it, tell voices and speech.
+
+mod features;
+mod voices;
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use clap::{Args, Subcommand};
+use sensorium_audio::io::{self, Audio, SampleFormat};
+use sensorium_audio::resample::{resample, resample_high_quality};
+use serde_json::json;
+
+use crate::Global;
+use features::Show;
+use voices::{Compare, Embed, Vad};
+
+/// The verbs of `sensorium audio`.
+#[derive(Subcommand)]
+pub(crate) enum Verb {
+    /// Say what sound files hold.
+    Info {
+        /// Sound files: WAV, FLAC, Ogg Vorbis or MP3.
+        #[arg(required = true, value_name = "IN")]
+        files: Vec<PathBuf>,
+    },
+    /// How loud each frequency is at each moment.
+    Spectrogram(Show),
+    /// The same in mel bands, as models take it.
+    Mel(Show),
+    /// Cepstra of the mel bands.
+    Mfcc(Show),
+    /// Write a sound at another sample rate.
+    Resample(Resample),
+    /// The voices in recordings as vectors, by Resemblyzer's encoder.
+    Embed(Embed),
+    /// How alike two voices are.
+    Compare(Compare),
+    /// Where speech is, by silero-vad's network.
+    Vad(Vad),
+}
+
+/// `audio resample`
+#[derive(Args)]
+pub(crate) struct Resample {
+    /// A sound file.
+    #[arg(value_name = "IN")]
+    file: PathBuf,
+    /// The new rate in hertz.
+    #[arg(long, value_name = "HZ")]
+    rate: u32,
+    /// By rubato's filter, whose stop band is deeper, and not by torchaudio's.
+    #[arg(long)]
+    high_quality: bool,
+    /// The WAV file to write, in 16 bits.
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+}
+
+impl Verb {
+    pub(crate) fn run(self, global: &Global) -> anyhow::Result<()> {
+        match self {
+            Self::Info { files } => info(&files, global),
+            Self::Spectrogram(show) => show.run(features::Kind::Spectrogram, global),
+            Self::Mel(show) => show.run(features::Kind::Mel, global),
+            Self::Mfcc(show) => show.run(features::Kind::Mfcc, global),
+            Self::Resample(verb) => verb.run(global),
+            Self::Embed(verb) => verb.run(global),
+            Self::Compare(verb) => verb.run(global),
+            Self::Vad(verb) => verb.run(global),
+        }
+    }
+}
+
+fn info(files: &[PathBuf], global: &Global) -> anyhow::Result<()> {
+    let said: Vec<_> = files.iter().map(|file| Ok((file, io::info(file)?))).collect::<anyhow::Result<_>>()?;
+    let mut out = std::io::stdout().lock();
+    if global.json {
+        let list: Vec<_> = said.iter().map(|(file, info)| json!({"file": file, "info": info})).collect();
+        return Ok(writeln!(out, "{}", serde_json::to_string_pretty(&list)?)?);
+    }
+    for (file, info) in said {
+        let channels = if info.channels == 1 { "1 channel".to_string() } else { format!("{} channels", info.channels) };
+        let io::Info { format, encoding, sample_rate, seconds, frames, .. } = info;
+        writeln!(out, "{}", file.display())?;
+        writeln!(out, "  {format}, {encoding}, {channels}, {sample_rate} Hz, {seconds:.3} s, {frames} samples")?;
+    }
+    Ok(())
+}
+
+impl Resample {
+    fn run(self, global: &Global) -> anyhow::Result<()> {
+        let audio = io::read(&self.file)?;
+        let changed = match self.high_quality {
+            true => resample_high_quality(&audio, self.rate),
+            false => resample(&audio, self.rate),
+        };
+        let changed = changed.with_context(|| self.file.display().to_string())?;
+        let clipped = io::write_wav(&self.out, &changed, SampleFormat::I16)?;
+        if clipped > 0 {
+            tracing::warn!("{clipped} samples are beyond the range of 16 bits and were clipped");
+        }
+        let (frames, seconds) = (changed.frames(), changed.seconds());
+        let mut out = std::io::stdout().lock();
+        match global.json {
+            true => {
+                let said = json!({"out": self.out, "sample_rate": self.rate, "frames": frames, "clipped": clipped});
+                writeln!(out, "{said}")?;
+            }
+            false => writeln!(out, "{}: {frames} samples at {} Hz, {seconds:.3} s", self.out.display(), self.rate)?,
+        }
+        Ok(())
+    }
+}
+
+/// One channel of a file at a rate, its channels' mean.
+fn mono_at(file: &Path, rate: u32) -> anyhow::Result<Vec<f32>> {
+    let audio = io::read(file)?;
+    let mono = Audio::from_mono(audio.mono(), audio.sample_rate())?;
+    let at_rate = if mono.sample_rate() == rate { mono } else { resample(&mono, rate)? };
+    Ok(at_rate.mono())
+}

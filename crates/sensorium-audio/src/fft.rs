@@ -99,8 +99,8 @@ impl<T: Real> Stage<T> {
                     x[p] = [re[p * width + q], im[p * width + q]];
                 }
                 if width > 1 {
-                    for p in 1..R {
-                        x[p] = turn::<T, S>(simd, x[p], self.twiddles[q * (R - 1) + p - 1]);
+                    for (x, factor) in x[1..].iter_mut().zip(&self.twiddles[q * (R - 1)..]) {
+                        *x = turn::<T, S>(simd, *x, *factor);
                     }
                 }
                 let y = butterfly::<T, S, R, KIND>(simd, x);
@@ -127,8 +127,8 @@ impl<T: Real> Stage<T> {
                 }
                 for s in 0..radix {
                     let mut sum = x[0];
-                    for p in 1..radix {
-                        let product = turn::<T, S>(simd, x[p], self.roots[p * s % radix]);
+                    for (p, x) in x[..radix].iter().enumerate().skip(1) {
+                        let product = turn::<T, S>(simd, *x, self.roots[p * s % radix]);
                         sum = add::<T, S>(simd, sum, product);
                     }
                     re[s * width + q] = sum[0];

@@ -282,12 +282,12 @@ impl<T: Real> Analysis<T> {
         let frames = &mut frames[..length];
         if *remove_dc {
             let mut sum = zero;
-            for i in 0..length {
-                sum = T::plus(simd, sum, frames[i]);
+            for sample in frames.iter() {
+                sum = T::plus(simd, sum, *sample);
             }
             let mean = T::times(simd, sum, T::splat(simd, T::of(1.0 / length as f64)));
-            for i in 0..length {
-                frames[i] = T::minus(simd, frames[i], mean);
+            for sample in frames.iter_mut() {
+                *sample = T::minus(simd, *sample, mean);
             }
         }
         let mut energy = zero;
@@ -309,8 +309,8 @@ impl<T: Real> Analysis<T> {
 #[inline(always)]
 fn energy_of<T: Real, S: Simd>(simd: S, frames: &[T::Vector<S>]) -> T::Vector<S> {
     let mut energy = T::splat(simd, T::of(0.0));
-    for i in 0..frames.len() {
-        energy = T::times_plus(simd, frames[i], frames[i], energy);
+    for sample in frames {
+        energy = T::times_plus(simd, *sample, *sample, energy);
     }
     energy
 }

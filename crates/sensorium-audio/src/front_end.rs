@@ -594,13 +594,13 @@ impl<C: Real> Sink<C> for Taker<'_, C> {
             re[k] = C::times_plus(simd, re[k], re[k], C::times(simd, im[k], im[k]));
         }
         if config.exponent == Exponent::Magnitude {
-            for k in 0..config.n_fft / 2 + 1 {
-                re[k] = C::square_root(simd, re[k]);
+            for bin in re[..config.n_fft / 2 + 1].iter_mut() {
+                *bin = C::square_root(simd, *bin);
             }
         }
         if self.quantity == Quantity::Spectrogram {
-            for k in 0..config.n_fft / 2 + 1 {
-                self.rows.put::<S>(k, re[k], group);
+            for (k, bin) in re[..config.n_fft / 2 + 1].iter().enumerate() {
+                self.rows.put::<S>(k, *bin, group);
             }
             return;
         }

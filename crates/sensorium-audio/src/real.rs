@@ -156,7 +156,7 @@ pub(crate) mod sealed {
                 r = simd.mul_add_e_f32s(r, z, simd.splat_f32s(coefficient));
             }
             let half = simd.mul_f32s(simd.mul_f32s(f, f), simd.splat_f32s(0.5));
-            let low = simd.mul_f32s(k, simd.splat_f32s(9.058_000_6e-6));
+            let low = simd.mul_f32s(k, simd.splat_f32s(9.058_001e-6));
             let sum = simd.mul_add_e_f32s(s, simd.mul_add_e_f32s(r, z, half), low);
             let near = simd.sub_f32s(f, simd.sub_f32s(half, sum));
             simd.mul_add_e_f32s(k, simd.splat_f32s(0.693_138_1), near)

@@ -358,12 +358,13 @@ impl<T: Real> WithSimd for Synthesis<'_, T> {
             stft.synthesis.inverse(simd, [&bins_re, &bins_im], [&mut re, &mut im], &mut out, &mut scratch);
             turned.fill(T::of(0.0));
             for begin in (0..n_fft).step_by(hop) {
-                for i in begin..(begin + hop).min(n_fft) {
-                    let at = (i - begin) * stride + begin / hop;
+                let end = (begin + hop).min(n_fft);
+                for (j, (sample, weight)) in out[begin..end].iter().zip(&stft.window[begin..end]).enumerate() {
+                    let at = j * stride + begin / hop;
                     let place: &mut [u8] = bytemuck::cast_slice_mut(&mut turned[at..at + lanes]);
                     let before: T::Vector<S> = bytemuck::pod_read_unaligned(place);
-                    let factor = T::splat(simd, stft.window[i] * scale);
-                    place.copy_from_slice(bytemuck::bytes_of(&T::times_plus(simd, out[i], factor, before)));
+                    let factor = T::splat(simd, *weight * scale);
+                    place.copy_from_slice(bytemuck::bytes_of(&T::times_plus(simd, *sample, factor, before)));
                 }
             }
             for column in 0..count + reach {

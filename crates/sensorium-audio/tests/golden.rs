@@ -61,8 +61,8 @@ fn cases(fixture: &Fixture, last: &str) -> Vec<String> {
 /// `n400` of `chirp/n400_h160_m80_slaney`, as 400.
 fn part(case: &str, letter: char) -> usize {
     let parts = case.rsplit('/').next().unwrap().split('_');
-    let numbers = parts.filter_map(|part| part.strip_prefix(letter)?.parse().ok());
-    numbers.last().unwrap_or_else(|| panic!("{case}: no part {letter}"))
+    let mut numbers = parts.filter_map(|part| part.strip_prefix(letter)?.parse().ok());
+    numbers.next_back().unwrap_or_else(|| panic!("{case}: no part {letter}"))
 }
 
 /// Columns `picked` of `[rows, frames]`.

@@ -147,7 +147,7 @@ impl Preset {
     /// The preset of a name.
     ///
     /// # Errors
-    /// [`Error::Config`] if there is none; the message lists them.
+    /// [`Error::Core`] if there is none; the message lists them.
     pub fn parse(name: &str) -> Result<Self> {
         Self::ALL.into_iter().find(|preset| preset.name() == name).ok_or_else(|| {
             let names = Self::ALL.map(Self::name).join(", ");
@@ -226,7 +226,7 @@ impl FrontEndConfig {
     /// Checks the ranges.
     ///
     /// # Errors
-    /// [`Error::Config`] naming the field at fault.
+    /// [`Error::Core`] naming the field at fault.
     pub fn validate(&self) -> Result<()> {
         let Self { n_fft, win_length, hop_length, window, symmetry, .. } = *self;
         let stft = StftConfig { win_length, window, symmetry, ..StftConfig::new(n_fft, hop_length) };

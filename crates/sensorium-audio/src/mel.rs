@@ -69,7 +69,7 @@ impl MelConfig {
     /// Checks the ranges.
     ///
     /// # Errors
-    /// [`Error::Config`] if there is no band, or the frequencies are out of order or above half the sample rate.
+    /// [`Error::Core`] if there is no band, or the frequencies are out of order or above half the sample rate.
     pub fn validate(&self, sample_rate: f64) -> Result<()> {
         if !(1..=1 << 16).contains(&self.n_mels) {
             return Err(Error::config("n_mels", self.n_mels, "must be 1 to 65536"));

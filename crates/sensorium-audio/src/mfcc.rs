@@ -84,7 +84,7 @@ impl MfccConfig {
     /// Checks the ranges.
     ///
     /// # Errors
-    /// [`Error::Config`] if there are more coefficients than bands or none, or `lifter` is negative.
+    /// [`Error::Core`] if there are more coefficients than bands or none, or `lifter` is negative.
     pub fn validate(&self, n_mels: usize) -> Result<()> {
         if !(1..=n_mels).contains(&self.n_mfcc) {
             return Err(Error::config("n_mfcc", self.n_mfcc, format!("must be 1 to n_mels, {n_mels}")));
@@ -126,7 +126,7 @@ impl MfccConfig {
 /// at the ends. It is `librosa.feature.delta(mode="interp")`.
 ///
 /// # Errors
-/// [`Error::Config`] if `width` is even, below 3 or longer than there are frames, or `order` is neither 1 nor 2.
+/// [`Error::Core`] if `width` is even, below 3 or longer than there are frames, or `order` is neither 1 nor 2.
 ///
 /// # Panics
 /// If `features` is no whole number of frames.

@@ -267,16 +267,18 @@ mod tests {
 
     #[test]
     fn speech_is_found_by_hand() {
-        let of = |loud: &[std::ops::Range<usize>], count: usize| {
-            let p: Vec<f32> = (0..count).map(|i| if loud.iter().any(|r| r.contains(&i)) { 0.9 } else { 0.1 }).collect();
+        // Speech in chunks from the first of each pair to before the second.
+        let of = |loud: &[[usize; 2]], count: usize| {
+            let spoken = |i: usize| loud.iter().any(|[from, to]| (*from..*to).contains(&i));
+            let p: Vec<f32> = (0..count).map(|i| if spoken(i) { 0.9 } else { 0.1 }).collect();
             SpeechConfig::default().stretches(&p, count * CHUNK)
         };
         assert!(of(&[], 50).is_empty());
         // 480 samples are added on both sides.
-        assert_eq!(of(&[10..30], 50), [Speech { start: 10 * 512 - 480, end: 30 * 512 + 480 }]);
-        assert!(of(&[10..15], 50).is_empty(), "160 ms are too short");
-        assert_eq!(of(&[10..30, 32..50], 80).len(), 1, "a pause of 64 ms");
-        assert_eq!(of(&[10..30, 36..50], 80).len(), 2, "a pause of 192 ms");
-        assert_eq!(of(&[0..50], 50), [Speech { start: 0, end: 50 * 512 }]);
+        assert_eq!(of(&[[10, 30]], 50), [Speech { start: 10 * 512 - 480, end: 30 * 512 + 480 }]);
+        assert!(of(&[[10, 15]], 50).is_empty(), "160 ms are too short");
+        assert_eq!(of(&[[10, 30], [32, 50]], 80).len(), 1, "a pause of 64 ms");
+        assert_eq!(of(&[[10, 30], [36, 50]], 80).len(), 2, "a pause of 192 ms");
+        assert_eq!(of(&[[0, 50]], 50), [Speech { start: 0, end: 50 * 512 }]);
     }
 }

@@ -43,7 +43,7 @@ impl StftConfig {
     /// Checks the ranges.
     ///
     /// # Errors
-    /// [`Error::Config`] if a length is 0 or absurd, or the window is longer than the frame.
+    /// [`Error::Core`] if a length is 0 or absurd, or the window is longer than the frame.
     pub fn validate(&self) -> Result<()> {
         const MOST: usize = 1 << 20;
         for (field, value) in [("n_fft", self.n_fft), ("hop_length", self.hop_length), ("win_length", self.win_length)]

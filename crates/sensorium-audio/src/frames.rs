@@ -78,7 +78,7 @@ impl Framing {
     }
 
     /// The place in the signal of what stands at `index`, if it is a sample.
-    fn place(&self, index: isize, samples: usize) -> Option<usize> {
+    pub(crate) fn place(&self, index: isize, samples: usize) -> Option<usize> {
         let last = samples as isize - 1;
         let place = match self.pad {
             _ if (0..=last).contains(&index) => index,

@@ -298,7 +298,7 @@ impl FrontEndConfig {
         }
     }
 
-    fn window_samples(&self) -> Vec<f64> {
+    pub(crate) fn window_samples(&self) -> Vec<f64> {
         let Self { n_fft, win_length, hop_length, window, symmetry, .. } = *self;
         match self.placement {
             Placement::Snipped | Placement::Mirrored => window.samples(win_length, symmetry),

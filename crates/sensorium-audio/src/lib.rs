@@ -5,6 +5,7 @@
 //! - [`stft`]: the short-time Fourier transform and its inverse, in f32 and f64.
 //! - [`front_end`]: spectrogram, mel bands and MFCC, with the settings of other programs by name.
 //! - [`stream`]: the same of sound that is still coming in.
+//! - [`tensor`]: the same as tensor operations, with gradients, on every backend.
 //! - [`griffin_lim`]: from magnitudes back to sound.
 //! - [`resample`]: other sample rates.
 //! - [`window`], [`mel`], [`decibel`], [`mfcc`]: what they are made of.
@@ -30,6 +31,7 @@ pub mod sound_net;
 pub mod speech2face;
 pub mod stft;
 pub mod stream;
+pub mod tensor;
 pub mod voice_encoder;
 pub mod window;
 

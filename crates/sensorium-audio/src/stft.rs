@@ -154,8 +154,24 @@ impl<T: Real> Stft<T> {
     pub fn forward(&self, samples: &[T]) -> Result<Spectrum<T>> {
         self.analysis.framing.check(samples.len())?;
         check_finite(samples)?;
-        let frames = self.frames(samples.len());
-        Ok(self.grouped(samples, frames).rows())
+        let (bins, frames) = (self.config.bins(), self.frames(samples.len()));
+        let zeros = || vec![T::of(0.0); bins * frames];
+        let mut spectrum = Spectrum { re: zeros(), im: zeros(), bins, frames };
+        // As many blocks at a time as there are threads, through memory that is used again: a large result is touched once.
+        let threads = rayon::current_num_threads().min(frames.div_ceil(BLOCK));
+        let mut blocks: Vec<Grouped<T>> =
+            (0..threads).map(|_| Grouped::new(bins, BLOCK.min(frames), self.lanes())).collect();
+        for first in (0..frames).step_by(threads * BLOCK) {
+            blocks.par_iter_mut().enumerate().for_each(|(number, block)| {
+                let begin = (first + number * BLOCK).min(frames);
+                block.frames = BLOCK.min(frames - begin);
+                self.analyse(samples, begin..begin + block.frames, &mut block.values);
+            });
+            for (number, block) in blocks.iter().enumerate() {
+                block.copy_to(&mut spectrum, (first + number * BLOCK).min(frames));
+            }
+        }
+        Ok(spectrum)
     }
 
     /// [`forward`](Self::forward) of several signals, such as the channels of one, at once.
@@ -177,11 +193,15 @@ impl<T: Real> Stft<T> {
         let blocks = grouped.values.par_chunks_mut(block);
         blocks.enumerate().for_each(|(number, values)| {
             let begin = number * BLOCK;
-            let mut sink = Groups { values, begin, bins: self.config.bins() };
-            let mut workspace = self.analysis.workspace();
-            self.analysis.run(Signal::whole(samples), begin..(begin + BLOCK).min(frames), &mut workspace, &mut sink);
+            self.analyse(samples, begin..(begin + BLOCK).min(frames), values);
         });
         grouped
+    }
+
+    /// The spectra of the frames `range`, in the order of [`Grouped`].
+    fn analyse(&self, samples: &[T], range: std::ops::Range<usize>, values: &mut [T]) {
+        let mut sink = Groups { values, begin: range.start, bins: self.config.bins() };
+        self.analysis.run(Signal::whole(samples), range, &mut self.analysis.workspace(), &mut sink);
     }
 
     /// The signal whose spectra these are, by overlap and add: frames are transformed back, windowed, added up, and
@@ -272,34 +292,34 @@ impl<T: Real> Grouped<T> {
     pub(crate) fn of(spectrum: &Spectrum<T>, lanes: usize) -> Self {
         let mut grouped = Self::new(spectrum.bins, spectrum.frames, lanes);
         let values = &mut grouped.values;
-        each_run(spectrum.bins, spectrum.frames, lanes, |place, row, count| {
+        each_run([spectrum.bins, spectrum.frames, spectrum.frames], lanes, |place, row, count| {
             values[place..place + count].copy_from_slice(&spectrum.re[row..row + count]);
             values[place + lanes..place + lanes + count].copy_from_slice(&spectrum.im[row..row + count]);
         });
         grouped
     }
 
-    pub(crate) fn rows(&self) -> Spectrum<T> {
+    /// Copies the frames to where they are in `spectrum` from frame `begin` on.
+    fn copy_to(&self, spectrum: &mut Spectrum<T>, begin: usize) {
         let Self { bins, frames, lanes, .. } = *self;
-        let zeros = || vec![T::of(0.0); bins * frames];
-        let (mut re, mut im) = (zeros(), zeros());
-        each_run(bins, frames, lanes, |place, row, count| {
-            re[row..row + count].copy_from_slice(&self.values[place..place + count]);
-            im[row..row + count].copy_from_slice(&self.values[place + lanes..place + lanes + count]);
+        let Spectrum { re, im, frames: stride, .. } = spectrum;
+        each_run([bins, frames, *stride], lanes, |place, row, count| {
+            let to = begin + row..begin + row + count;
+            re[to.clone()].copy_from_slice(&self.values[place..place + count]);
+            im[to].copy_from_slice(&self.values[place + lanes..place + lanes + count]);
         });
-        Spectrum { re, im, bins, frames }
     }
 }
 
 /// Calls `each` with every run of numbers that is together in both orders: where its real parts are in [`Grouped`], where
-/// it is in a matrix of rows, and how long it is. A few rows are gone through at a time, so that they stay at hand.
-fn each_run(bins: usize, frames: usize, lanes: usize, mut each: impl FnMut(usize, usize, usize)) {
+/// it is in a matrix of rows of `stride` numbers, and how long it is. A few rows are gone through at a time, so that they stay at hand.
+fn each_run([bins, frames, stride]: [usize; 3], lanes: usize, mut each: impl FnMut(usize, usize, usize)) {
     const ROWS: usize = 32;
     for first in (0..bins).step_by(ROWS) {
         for group in 0..frames.div_ceil(lanes) {
             let count = lanes.min(frames - group * lanes);
             for bin in first..(first + ROWS).min(bins) {
-                each((group * bins + bin) * 2 * lanes, bin * frames + group * lanes, count);
+                each((group * bins + bin) * 2 * lanes, bin * stride + group * lanes, count);
             }
         }
     }

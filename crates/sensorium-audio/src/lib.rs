@@ -6,7 +6,8 @@
 //! - [`front_end`]: spectrogram, mel bands and MFCC, with the settings of other programs by name.
 //! - [`stream`]: the same of sound that is still coming in.
 //! - [`tensor`]: the same as tensor operations, with gradients, on every backend.
-//! - [`griffin_lim`]: from magnitudes back to sound.
+//! - [`inversion`], [`griffin_lim`]: from cepstra, mel bands and magnitudes back to sound.
+//! - [`spec_augment`]: features disturbed, to train with.
 //! - [`resample`]: other sample rates.
 //! - [`window`], [`mel`], [`decibel`], [`mfcc`]: what they are made of.
 //! - [`voice_encoder`], [`silero_vad`]: voices as vectors, and where speech is, with their weights.
@@ -21,6 +22,7 @@ mod fft;
 mod frames;
 pub mod front_end;
 pub mod griffin_lim;
+pub mod inversion;
 pub mod io;
 pub mod mel;
 pub mod mfcc;
@@ -28,6 +30,7 @@ pub mod real;
 pub mod resample;
 pub mod silero_vad;
 pub mod sound_net;
+pub mod spec_augment;
 pub mod speech2face;
 pub mod stft;
 pub mod stream;

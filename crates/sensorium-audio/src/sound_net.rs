@@ -154,24 +154,25 @@ pub struct SoundNetOutput {
 }
 
 impl SoundNet {
-    /// Puts tensors in the names of SoundNet's ports to PyTorch into the network: `conv1` ..., `bn1` or `batchnorm1` ..., and
-    /// for the outputs `conv8_objs` and `conv8_scns` (of the small network `conv5_objs`, `conv5_scns`). Kernels may have a
-    /// second side of 1, as where the network was written with two-dimensional convolutions.
+    /// Puts tensors in the names of SoundNet's ports into the network.
+    ///
+    /// - To PyTorch (`.pth`): `conv1` ..., `bn1` or `batchnorm1` ..., and for the outputs `conv8_objs` and `conv8_scns` (of
+    ///   the small network `conv5_objs`, `conv5_scns`). Kernels may have a second side of 1, as where the network was
+    ///   written with two-dimensional convolutions.
+    /// - To TensorFlow (`.npy`, as `sound8.npy`): `weights` `[kernel, 1, in, out]` and `biases` of each layer, with its
+    ///   batch norm's `gamma`, `beta`, `mean` and `var` beside them; the outputs are `conv8` and `conv8_2` (`conv5` and
+    ///   `conv5_2`).
     ///
     /// # Errors
     /// If a tensor is missing, left over, or of another shape; the message names the file and the tensors.
     pub fn load(self, tensors: TensorMap) -> Result<Self> {
-        let named = tensors.rename(|name| Some(own_name(name)))?;
+        let layers = self.blocks.len();
+        let of_tensorflow = tensors.get("conv1.weights").is_some();
+        let named = tensors
+            .rename(|name| Some(if of_tensorflow { name_of_tensorflow(name, layers) } else { name_of_torch(name) }))?;
         let mut flat = TensorMap::new(named.source());
         for (name, tensor) in named.iter() {
-            let shape: Vec<usize> = tensor.shape().to_vec();
-            let tensor = match shape.as_slice() {
-                [out, channels, kernel, 1] | [out, channels, 1, kernel] => {
-                    TensorData::new(tensor.iter::<f32>().collect::<Vec<_>>(), [*out, *channels, *kernel])
-                }
-                _ => tensor.clone(),
-            };
-            flat.insert(name, tensor);
+            flat.insert(name, if of_tensorflow { turned_kernel(tensor) } else { flat_kernel(tensor) });
         }
         Ok(load_into(self, &flat, Allow::NOTHING)?)
     }
@@ -210,7 +211,7 @@ impl SoundNet {
 }
 
 /// `batchnorm3.weight` to `blocks.2.bn.weight`, `conv8_objs.bias` to `objects.bias`.
-fn own_name(name: &str) -> String {
+fn name_of_torch(name: &str) -> String {
     let (layer, rest) = name.split_once('.').unwrap_or((name, ""));
     let numbered = |prefix: &str| layer.strip_prefix(prefix)?.parse::<usize>().ok()?.checked_sub(1);
     if layer.ends_with("_objs") {
@@ -224,6 +225,51 @@ fn own_name(name: &str) -> String {
         (_, Some(index)) => format!("blocks.{index}.bn.{rest}"),
         _ => name.to_string(),
     }
+}
+
+/// `conv3.gamma` to `blocks.2.bn.weight`, and of a network of seven layers, `conv8.biases` to `objects.bias`.
+fn name_of_tensorflow(name: &str, layers: usize) -> String {
+    let known = || {
+        let (layer, part) = name.strip_prefix("conv")?.split_once('.')?;
+        let (module, part) = match part {
+            "weights" => ("conv", "weight"),
+            "biases" => ("conv", "bias"),
+            "gamma" => ("bn", "weight"),
+            "beta" => ("bn", "bias"),
+            "mean" => ("bn", "running_mean"),
+            "var" => ("bn", "running_var"),
+            _ => return None,
+        };
+        let (number, second) = layer.split_once('_').map_or((layer, false), |(number, two)| (number, two == "2"));
+        match number.parse::<usize>().ok()?.checked_sub(1)? {
+            index if index < layers => Some(format!("blocks.{index}.{module}.{part}")),
+            index if index == layers => Some(format!("{}.{part}", if second { "scenes" } else { "objects" })),
+            _ => None,
+        }
+    };
+    known().unwrap_or_else(|| name.to_string())
+}
+
+/// A kernel `[out, in, kernel, 1]` or `[out, in, 1, kernel]` without its side of 1.
+fn flat_kernel(tensor: &TensorData) -> TensorData {
+    match tensor.shape().as_slice() {
+        [out, channels, kernel, 1] | [out, channels, 1, kernel] => {
+            TensorData::new(tensor.iter::<f32>().collect::<Vec<_>>(), [*out, *channels, *kernel])
+        }
+        _ => tensor.clone(),
+    }
+}
+
+/// A kernel `[kernel, 1, in, out]` or `[1, kernel, in, out]` as `[out, in, kernel]`.
+fn turned_kernel(tensor: &TensorData) -> TensorData {
+    let (kernel, channels, out) = match tensor.shape().as_slice() {
+        [kernel, 1, channels, out] | [1, kernel, channels, out] => (*kernel, *channels, *out),
+        _ => return tensor.clone(),
+    };
+    let numbers: Vec<f32> = tensor.iter::<f32>().collect();
+    let at = |o: usize, c: usize, k: usize| numbers[(k * channels + c) * out + o];
+    let turned = (0..out).flat_map(|o| (0..channels).flat_map(move |c| (0..kernel).map(move |k| (o, c, k))));
+    TensorData::new(turned.map(|(o, c, k)| at(o, c, k)).collect::<Vec<_>>(), [out, channels, kernel])
 }
 
 /// The loss by which SoundNet learns from a network that sees the same video: the Kullback-Leibler divergence of what this
@@ -330,9 +376,65 @@ mod tests {
 
     #[test]
     fn names_of_other_ports_are_known() {
-        assert_eq!(own_name("batchnorm3.running_var"), "blocks.2.bn.running_var");
-        assert_eq!(own_name("conv1.weight"), "blocks.0.conv.weight");
-        assert_eq!(own_name("conv5_scns.bias"), "scenes.bias");
-        assert_eq!(own_name("other.weight"), "other.weight");
+        assert_eq!(name_of_torch("batchnorm3.running_var"), "blocks.2.bn.running_var");
+        assert_eq!(name_of_torch("conv1.weight"), "blocks.0.conv.weight");
+        assert_eq!(name_of_torch("conv5_scns.bias"), "scenes.bias");
+        assert_eq!(name_of_torch("other.weight"), "other.weight");
+        assert_eq!(name_of_tensorflow("conv3.var", 7), "blocks.2.bn.running_var");
+        assert_eq!(name_of_tensorflow("conv8.weights", 7), "objects.weight");
+        assert_eq!(name_of_tensorflow("conv8_2.biases", 7), "scenes.bias");
+        assert_eq!(name_of_tensorflow("conv9.biases", 7), "conv9.biases");
+        assert_eq!(name_of_tensorflow("conv2.other", 7), "conv2.other");
+    }
+
+    /// The tensors of one network, in the layouts of both ports, give networks that say the same.
+    #[test]
+    fn weights_of_other_ports_are_put_in_their_places() {
+        let device = Device::flex();
+        device.seed(5);
+        let network = SoundNetConfig::tiny().init(&device);
+        let (mut torch, mut tensorflow) = (TensorMap::new("sound.pth"), TensorMap::new("sound.npy"));
+        for (name, tensor) in tensors_of(&network).iter() {
+            let numbers: Vec<f32> = tensor.iter::<f32>().collect();
+            let parts: Vec<&str> = name.split('.').collect();
+            let (layer, part) = match parts.as_slice() {
+                ["blocks", index, module, part] => (index.parse::<usize>().unwrap() + 1, (*module, *part)),
+                ["objects", part] => (3, ("objs", *part)),
+                ["scenes", part] => (3, ("scns", *part)),
+                _ => panic!("{name}"),
+            };
+            let (module, part) = part;
+            let of_torch = match module {
+                "conv" => format!("conv{layer}.{part}"),
+                "bn" => format!("batchnorm{layer}.{part}"),
+                head => format!("conv{layer}_{head}.{part}"),
+            };
+            let of_tensorflow = match (module, part) {
+                ("bn", "weight") => format!("conv{layer}.gamma"),
+                ("bn", "bias") => format!("conv{layer}.beta"),
+                ("bn", "running_mean") => format!("conv{layer}.mean"),
+                ("bn", _) => format!("conv{layer}.var"),
+                ("scns", part) => format!("conv{layer}_2.{}", if part == "weight" { "weights" } else { "biases" }),
+                (_, part) => format!("conv{layer}.{}", if part == "weight" { "weights" } else { "biases" }),
+            };
+            let shape: Vec<usize> = tensor.shape().to_vec();
+            if let [out, channels, kernel] = *shape.as_slice() {
+                torch.insert(of_torch, TensorData::new(numbers.clone(), [out, channels, kernel, 1]));
+                let mut turned = vec![0.0; numbers.len()];
+                for (at, x) in numbers.iter().enumerate() {
+                    let (o, c, k) = (at / kernel / channels, at / kernel % channels, at % kernel);
+                    turned[(k * channels + c) * out + o] = *x;
+                }
+                tensorflow.insert(of_tensorflow, TensorData::new(turned, [kernel, 1, channels, out]));
+            } else {
+                torch.insert(of_torch, tensor.clone());
+                tensorflow.insert(of_tensorflow, tensor.clone());
+            }
+        }
+        let said = |network: &SoundNet| network.forward(waves(&device)).scenes.into_data();
+        for tensors in [torch, tensorflow] {
+            let loaded = SoundNetConfig::tiny().init(&device).load(tensors).unwrap();
+            assert_eq!(said(&loaded), said(&network));
+        }
     }
 }

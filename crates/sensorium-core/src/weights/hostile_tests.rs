@@ -1,18 +1,20 @@
 //! Files made to do harm, and files that harm was done to: every reader must say so, in good time and little memory.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use proptest::prelude::*;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::test_files::{Pickle, legacy_file, zip_file};
-use super::{TensorMap, TorchFile, load_module, parse_safetensors, save_module, torch, write_safetensors};
+use super::test_files::{Pickle, legacy_file, npy_file, npy_object_file, zip_file};
+use super::{TensorMap, TorchFile, load_module, npy, parse_safetensors, save_module, torch, write_safetensors};
 use crate::{Result, device};
 
 /// What [`read`](super::read) does once the bytes are there.
 fn parse(bytes: &[u8]) -> Result<TensorMap> {
-    if torch::recognises(bytes) {
+    if npy::recognises(bytes) {
+        npy::parse(Path::new("hostile"), bytes)
+    } else if torch::recognises(bytes) {
         let file = TorchFile::parse("hostile", bytes.to_vec())?;
         for (_, value) in file.root().entries() {
             let _ = value.optimizer_states();
@@ -44,6 +46,15 @@ fn small_files() -> Vec<Vec<u8>> {
         zip_file(&pickle, &[("0", &floats)]),
         legacy_file(true, &pickle, &[("0", 8, &floats)]),
         std::fs::read(path).unwrap(),
+        npy_object_file(|pickle| {
+            let array =
+                |pickle: Pickle| pickle.ndarray("f4", &[2, 2], |pickle| pickle.raw(b"C\x10").raw(&floats[..16]));
+            let state = |pickle: Pickle| pickle.list(|pickle| pickle.dict(|pickle| array(pickle.text("exp_avg"))));
+            pickle.dict(|pickle| {
+                let pickle = pickle.text("model").dict(|pickle| array(pickle.text("weight")));
+                pickle.text("optimizer").dict(|pickle| state(pickle.text("state")))
+            })
+        }),
     ]
 }
 
@@ -112,15 +123,19 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
 
     #[test]
-    fn random_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..300), start in 0usize..5) {
+    fn random_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..300), start in 0usize..7) {
         let legacy = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.";
-        let starts: [&[u8]; 5] = [b"", b"PK\x03\x04", b"\x80\x02", b"\x30\0\0\0\0\0\0\0{", legacy];
+        let array = b"\x93NUMPY\x01\x00\x30\x00{'descr': '<f4', 'fortran_order': True, 'shape': (";
+        let starts: [&[u8]; 7] =
+            [b"", b"PK\x03\x04", b"\x80\x02", b"\x30\0\0\0\0\0\0\0{", legacy, b"\x93NUMPY", array];
         let _ = parse(&[starts[start], &bytes].concat());
     }
 
     #[test]
     fn random_programs_never_panic(program in prop::collection::vec(prop::sample::select(INSTRUCTIONS), 0..200)) {
         let _ = parse(&zip_file(&program, &[("0", &[0; 16])]));
+        let _ = parse(&npy_file("{'descr': 'O', 'fortran_order': False, 'shape': (), }", &program));
+        let _ = parse(&npy_object_file(|pickle| pickle.raw(&program)));
     }
 }
 
@@ -196,6 +211,17 @@ fn shared_parts_do_not_multiply() {
 }
 
 #[test]
+fn arrays_of_shared_parts_do_not_multiply() {
+    let mut lists: Vec<u8> = b"](K\x01eq\x00".to_vec();
+    for depth in 1..30u8 {
+        lists.extend([b"](".as_slice(), &[b'h', depth - 1].repeat(10), &[b'e', b'q', depth]].concat());
+    }
+    check_bomb(&npy_object_file(|pickle| pickle.raw(&lists)), Some("it repeats itself"));
+    let own = npy_object_file(|pickle| pickle.raw(b"]q\x00h\x00a"));
+    check_bomb(&own, Some("one is in itself"));
+}
+
+#[test]
 fn an_object_within_itself_ends() {
     let own_entry = Pickle::new().raw(b"}q\x00").text("self").raw(b"h\x00s").end();
     check_bomb(&zip_file(&own_entry, &[]), Some("one is in itself"));
@@ -232,6 +258,8 @@ fn huge_lengths_are_not_believed() {
     {
         check_bomb(&zip_file(opcode, &[]), Some("bytes are announced"));
     }
+    let header = "{'descr': '<f8', 'fortran_order': True, 'shape': (4294967296, 1048576), }";
+    check_bomb(&npy_file(header, &[0; 64]), Some("numbers of 8 bytes are announced"));
     check_bomb(&[&u64::MAX.to_le_bytes()[..], b"{}"].concat(), Some("safetensors"));
     check_bomb(&[&(90u64 << 20).to_le_bytes()[..], b"{}"].concat(), Some("safetensors"));
     let header = br#"{"a":{"dtype":"F32","shape":[4294967296,4294967296],"data_offsets":[0,0]}}"#;

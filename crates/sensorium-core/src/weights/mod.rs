@@ -1,8 +1,8 @@
 //! Weights: read what others trained, put it into modules, keep checkpoints of one's own.
 //!
-//! - [`read`] gives every tensor of a file as a [`TensorMap`]; the format is told by the content: safetensors, or what
+//! - [`read`] gives every tensor of a file as a [`TensorMap`]; the format is told by the content: safetensors, what
 //!   `torch.save` writes (the zip format, and the legacy one from before torch 1.6), be it a state dict or a dict of
-//!   whole modules and optimisers.
+//!   whole modules and optimisers, or what `numpy.save` writes of an array or a dict of arrays.
 //! - [`TorchFile`] also reaches the other pickled values: the epoch, a score, the state of an optimiser.
 //! - [`load_into`] puts a [`TensorMap`] in torch's names and layout into any burn module, and [`tensors_of`] is the way
 //!   back. [`write_safetensors`] writes one.
@@ -30,6 +30,7 @@
 //! ```
 
 mod module;
+mod npy;
 mod pickle;
 mod record;
 mod safetensors;
@@ -41,6 +42,7 @@ mod zip;
 use std::path::Path;
 
 pub use module::{Allow, load_into, tensors_of};
+pub use npy::write_npy;
 pub use record::{load_module, save_module};
 pub use safetensors::{parse_safetensors, write_safetensors};
 pub use tensor_map::TensorMap;
@@ -52,7 +54,8 @@ use crate::{Error, Result};
 ///
 /// A torch file may nest them: `{"encoder": module, "epoch": 3}` gives `encoder.conv1.weight` and so on, in the names
 /// of each module's `state_dict`, and an optimiser's tensors as `optimizer.state.0.exp_avg`. Use [`TorchFile`] to pick
-/// a part of it, and [`TensorMap::strip_prefix`] to pick a part of the result.
+/// a part of it, and [`TensorMap::strip_prefix`] to pick a part of the result. The array of a NumPy file is called `array`;
+/// where the file holds a dict, its arrays have the names of their keys.
 ///
 /// # Errors
 /// [`Error::Io`] if the file cannot be read, [`Error::Format`] if it is none of the known formats or breaks the rules
@@ -60,7 +63,11 @@ use crate::{Error, Result};
 pub fn read(path: impl AsRef<Path>) -> Result<TensorMap> {
     let path = path.as_ref();
     let bytes = read_file(path)?;
-    if torch::recognises(&bytes) { TorchFile::parse(path, bytes)?.tensors() } else { parse_safetensors(path, &bytes) }
+    match () {
+        () if npy::recognises(&bytes) => npy::parse(path, &bytes),
+        () if torch::recognises(&bytes) => TorchFile::parse(path, bytes)?.tensors(),
+        () => parse_safetensors(path, &bytes),
+    }
 }
 
 /// A text from a file, fit for a line of an error message: control characters escaped, and not too long.

@@ -134,8 +134,10 @@ impl<'a> Machine<'a> {
                 self.push(Object::Float(float));
             }
             b'F' => self.float_line()?,
-            b'T' | b'X' => self.text(4)?,
-            b'U' | 0x8c => self.text(1)?,
+            b'T' => self.old_string(4)?,
+            b'U' => self.old_string(1)?,
+            b'X' => self.text(4)?,
+            0x8c => self.text(1)?,
             0x8d => self.text(8)?,
             b'C' => self.byte_string(1)?,
             b'B' => self.byte_string(4)?,
@@ -341,7 +343,18 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
-    /// Text, also where Python 2 wrote a byte string. What is not UTF-8 becomes the replacement character.
+    /// A string of Python 2, which had one kind for text and bytes.
+    fn old_string(&mut self, width: usize) -> Step {
+        let bytes = self.counted(width)?;
+        let object = match std::str::from_utf8(bytes) {
+            Ok(text) => Object::Text(text.into()),
+            Err(_) => Object::Bytes(bytes.into()),
+        };
+        self.push(object);
+        Ok(())
+    }
+
+    /// What is not UTF-8 becomes the replacement character.
     fn text(&mut self, width: usize) -> Step {
         let text = String::from_utf8_lossy(self.counted(width)?);
         self.push(Object::Text(text.into()));

@@ -50,8 +50,13 @@ fn has_header(bytes: &[u8]) -> bool {
 fn unknown(bytes: &[u8]) -> String {
     match bytes.get(..8) {
         _ if bytes.is_empty() => "it is empty".to_string(),
-        Some(first) => format!("it is neither safetensors nor written by torch.save (it begins with {first:02x?})"),
-        None => format!("it is neither safetensors nor written by torch.save (it has only {} bytes)", bytes.len()),
+        Some(first) => {
+            format!("it is neither safetensors nor written by torch.save or numpy.save (it begins with {first:02x?})")
+        }
+        None => format!(
+            "it is neither safetensors nor written by torch.save or numpy.save (it has only {} bytes)",
+            bytes.len()
+        ),
     }
 }
 

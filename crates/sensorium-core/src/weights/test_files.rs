@@ -60,6 +60,13 @@ impl Pickle {
         self.global("collections", "OrderedDict").raw(b")R")
     }
 
+    /// An array of NumPy; `data` writes what holds its numbers, or a list of its objects.
+    pub(super) fn ndarray(self, kind: &str, shape: &[i64], data: impl FnOnce(Self) -> Self) -> Self {
+        let made = self.global("numpy.core.multiarray", "_reconstruct").raw(b"cnumpy\nndarray\nK\x00\x85U\x01b\x87R");
+        let shaped = made.raw(b"(K\x01").ints(shape).global("numpy", "dtype").raw(b"(").text(kind);
+        data(shaped.raw(b"K\x00K\x01tR(K\x03U\x01<NNNtb\x89")).raw(b"tb")
+    }
+
     /// An object of a class, with attributes.
     pub(super) fn object(self, module: &str, class: &str, attributes: impl FnOnce(Self) -> Self) -> Self {
         self.global(module, class).raw(b")\x81").dict(attributes).raw(b"b")
@@ -69,6 +76,18 @@ impl Pickle {
         self.0.push(b'.');
         self.0
     }
+}
+
+/// A NumPy file with this header, version 1.0.
+pub(super) fn npy_file(header: &str, data: &[u8]) -> Vec<u8> {
+    let length = (header.len() as u16).to_le_bytes();
+    [b"\x93NUMPY\x01\x00".as_slice(), &length, header.as_bytes(), data].concat()
+}
+
+/// A NumPy file of one pickled object, which `object` writes.
+pub(super) fn npy_object_file(object: impl FnOnce(Pickle) -> Pickle) -> Vec<u8> {
+    let pickle = Pickle::new().ndarray("O8", &[], |pickle| pickle.list(object)).end();
+    npy_file("{'descr': '|O', 'fortran_order': False, 'shape': (), }\n", &pickle)
 }
 
 /// A file in torch's zip format.

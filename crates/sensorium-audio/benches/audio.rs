@@ -3,6 +3,7 @@
 use criterion::{Criterion, criterion_group, criterion_main};
 use sensorium_audio::front_end::{FrontEnd, Preset};
 use sensorium_audio::griffin_lim::GriffinLim;
+use sensorium_audio::inversion::Inversion;
 use sensorium_audio::resample::{Resampler, SincConfig};
 use sensorium_audio::stft::{Stft, StftConfig};
 
@@ -32,6 +33,9 @@ fn audio(c: &mut Criterion) {
     group.bench_function("istft 2048", |b| b.iter(|| stft.inverse(&spectrum, Some(x.len())).unwrap()));
     group.bench_function("resample 44100 to 16000", |b| b.iter(|| resampler.run(&x).unwrap()));
     group.sample_size(10);
+    let mel = librosa.mel(&x).unwrap();
+    let back = Inversion::new(*librosa.config()).unwrap();
+    group.bench_function("mel inversion", |b| b.iter(|| back.spectrogram(&mel).unwrap()));
     let search = GriffinLim::default();
     group.bench_function("griffin-lim 32", |b| b.iter(|| search.run(&stft, &magnitude, Some(x.len())).unwrap()));
     group.finish();

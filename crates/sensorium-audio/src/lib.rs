@@ -12,8 +12,11 @@
 //! - [`window`], [`mel`], [`decibel`], [`mfcc`]: what they are made of.
 //! - [`voice_encoder`], [`silero_vad`]: voices as vectors, and where speech is, with their weights.
 //! - [`sound_net`], [`speech2face`]: encoders to be trained or loaded.
+#![cfg_attr(feature = "classify", doc = "- [`classify`]: sounds told apart, learned from folders of recordings.")]
 #![cfg_attr(feature = "draw", doc = "- [`draw`]: pictures of spectrograms.")]
 
+#[cfg(feature = "classify")]
+pub mod classify;
 pub mod decibel;
 #[cfg(feature = "draw")]
 pub mod draw;

@@ -137,8 +137,9 @@ pub struct SoundNet {
     scenes: Conv1d,
 }
 
+/// Convolution, batch norm, ReLU and pooling.
 #[derive(Module, Debug)]
-struct Block {
+pub(crate) struct Block {
     conv: Conv1d,
     bn: BatchNorm,
     pool: Option<MaxPool1d>,
@@ -190,6 +191,12 @@ impl SoundNet {
         SoundNetOutput { objects: self.objects.forward(top.clone()), scenes: self.scenes.forward(top) }
     }
 
+    /// The layers, without the outputs.
+    #[cfg(feature = "classify")]
+    pub(crate) fn into_blocks(self) -> Vec<Block> {
+        self.blocks
+    }
+
     /// What each layer gives, the first one first.
     ///
     /// # Shapes
@@ -199,15 +206,28 @@ impl SoundNet {
     /// # Panics
     /// As [`forward`](Self::forward).
     pub fn features(&self, waves: Tensor<3>) -> Vec<Tensor<3>> {
-        assert_shape!(waves, [_, 1, _]);
-        let mut features: Vec<Tensor<3>> = Vec::with_capacity(self.blocks.len());
-        for block in &self.blocks {
-            let below = features.last().cloned().unwrap_or_else(|| waves.clone());
-            let x = activation::relu(block.bn.forward(block.conv.forward(below)));
-            features.push(block.pool.as_ref().map_or(x.clone(), |pool| pool.forward(x)));
-        }
-        features
+        features(&self.blocks, waves)
     }
+}
+
+impl Block {
+    /// Channels that it gives.
+    #[cfg(feature = "classify")]
+    pub(crate) fn channels(&self) -> usize {
+        self.conv.weight.dims()[0]
+    }
+}
+
+/// What each of the layers gives, the first one first.
+pub(crate) fn features(blocks: &[Block], waves: Tensor<3>) -> Vec<Tensor<3>> {
+    assert_shape!(waves, [_, 1, _]);
+    let mut features: Vec<Tensor<3>> = Vec::with_capacity(blocks.len());
+    for block in blocks {
+        let below = features.last().cloned().unwrap_or_else(|| waves.clone());
+        let x = activation::relu(block.bn.forward(block.conv.forward(below)));
+        features.push(block.pool.as_ref().map_or(x.clone(), |pool| pool.forward(x)));
+    }
+    features
 }
 
 /// `batchnorm3.weight` to `blocks.2.bn.weight`, `conv8_objs.bias` to `objects.bias`.

@@ -153,11 +153,28 @@ impl VoiceEncoder {
         Ok(mean.iter().map(|x| x / norm).collect())
     }
 
+    /// As [`embed`](Self::embed), except that a recording shorter than a window of 1.6 s is read as it is and not filled up
+    /// with silence. The vectors of single words are better so.
+    ///
+    /// # Errors
+    /// As [`embed`](Self::embed).
+    pub fn embed_short(&self, samples: &[f32]) -> Result<Vec<f32>> {
+        if samples.is_empty() || samples.len() >= WINDOW * HOP {
+            return self.embed(samples);
+        }
+        let mels = FrontEnd::new(Preset::Resemblyzer.config())?.mel(samples)?;
+        let frames = TensorData::new(mels.transposed(), [1, mels.frames, mels.rows]);
+        Ok(self.forward(Tensor::from_data(frames, &self.linear.weight.device())).into_data().iter::<f32>().collect())
+    }
+
     /// The vector of each window of 1.6 s, in order.
     ///
     /// # Errors
     /// As [`embed`](Self::embed).
     pub fn embed_windows(&self, samples: &[f32]) -> Result<Vec<Vec<f32>>> {
+        if samples.is_empty() {
+            return Err(Error::signal("no samples"));
+        }
         let starts = window_starts(samples.len());
         let mut padded = samples.to_vec();
         padded.resize(samples.len().max((starts[starts.len() - 1] + WINDOW) * HOP), 0.0);

@@ -70,6 +70,107 @@ fn damaged_pictures_are_named() {
     assert!(!dir.path().join("o.png").exists(), "nothing half-written");
 }
 
+/// A WAV file of 16-bit samples at 16 kHz.
+fn wav(samples: &[i16]) -> Vec<u8> {
+    let bytes: Vec<u8> = samples.iter().flat_map(|x| x.to_le_bytes()).collect();
+    let mut wav = b"RIFF".to_vec();
+    wav.extend((36 + bytes.len() as u32).to_le_bytes());
+    wav.extend(b"WAVEfmt \x10\0\0\0\x01\0\x01\0");
+    wav.extend(16_000u32.to_le_bytes());
+    wav.extend(32_000u32.to_le_bytes());
+    wav.extend(b"\x02\0\x10\0data");
+    wav.extend((bytes.len() as u32).to_le_bytes());
+    wav.extend(bytes);
+    wav
+}
+
+#[test]
+fn damaged_sounds_are_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let put = |name: &str, bytes: &[u8]| fs::write(dir.path().join(name), bytes).unwrap();
+    let good = wav(&[1000; 8000]);
+    put("cut.wav", &good[..30]);
+    put("none.wav", &wav(&[]));
+    let mut still = good.clone();
+    still[24..28].fill(0);
+    put("still.wav", &still);
+    let mut endless = good.clone();
+    endless[40..44].copy_from_slice(&(1u32 << 31).to_le_bytes());
+    endless.truncate(44);
+    put("endless.wav", &endless);
+    let mut nan = wav(&[0; 4]);
+    nan[20] = 3;
+    nan[32] = 4;
+    nan[34] = 32;
+    nan[44..48].copy_from_slice(&f32::NAN.to_le_bytes());
+    put("nan.wav", &nan);
+    put("picture.wav", &huge_png());
+    put("text.wav", b"not a sound");
+    put("empty.wav", b"");
+    for (file, words) in [
+        ("cut.wav", vec!["cut.wav"]),
+        ("none.wav", vec!["none.wav", "no sample"]),
+        ("still.wav", vec!["still.wav", "0 Hz"]),
+        ("endless.wav", vec!["endless.wav"]),
+        ("nan.wav", vec!["nan.wav", "finite"]),
+        ("picture.wav", vec!["picture.wav", "PNG"]),
+        ("text.wav", vec!["text.wav"]),
+        ("empty.wav", vec!["empty.wav", "empty"]),
+        ("missing.wav", vec!["missing.wav"]),
+    ] {
+        refused(dir.path(), &["audio", "mel", file, "--out", "o.npy"], &words);
+        refused(dir.path(), &["audio", "resample", file, "--rate", "8000", "--out", "o.wav"], &words);
+        refused(dir.path(), &["audio", "embed", file, "--out", "o.npy"], &words);
+        refused(dir.path(), &["audio", "vad", file], &words);
+    }
+    put("good.wav", &good);
+    refused(dir.path(), &["audio", "mel", "good.wav", "--out", "o.txt"], &["o.txt"]);
+    refused(dir.path(), &["audio", "resample", "good.wav", "--rate", "0", "--out", "o.wav"], &["good.wav", "0"]);
+    put(
+        "array.npy",
+        b"\x93NUMPY\x01\0\x3b\0{'descr': '<f4', 'fortran_order': False, 'shape': (2, 1), }\0\0\0\0\0\0\0\0",
+    );
+    refused(dir.path(), &["audio", "invert", "array.npy", "--out", "o.wav"], &["array.npy", "2 rows", "1025"]);
+    refused(dir.path(), &["audio", "invert", "good.wav", "--out", "o.wav"], &["good.wav"]);
+    for left in ["o.npy", "o.wav"] {
+        assert!(!dir.path().join(left).exists(), "nothing half-written");
+    }
+}
+
+#[test]
+fn folders_of_sounds_that_break_a_rule_are_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let put = |name: &str, bytes: &[u8]| {
+        fs::create_dir_all(dir.path().join(name).parent().unwrap()).unwrap();
+        fs::write(dir.path().join(name), bytes).unwrap();
+    };
+    put("one/a/x_1.wav", &wav(&[9; 800]));
+    put("two/a/x_1.wav", &wav(&[9; 800]));
+    put("two/b/y_1.txt", b"");
+    for class in ["a", "b"] {
+        for speaker in ["x", "y", "z"] {
+            put(&format!("good/{class}/{speaker}_1.wav"), &wav(&[9; 800]));
+            put(&format!("bad/{class}/{speaker}_1.wav"), &wav(&[9; 800]));
+        }
+    }
+    put("bad/b/x_2.wav", b"not a sound");
+    let train = |data: &str, more: &[&str], words: &[&str]| {
+        let call = [&["audio", "classify", "train", data, "--out", "run"], more].concat();
+        refused(dir.path(), &call, words);
+        assert!(!dir.path().join("run/classifier.json").exists(), "{data}: nothing half-written");
+    };
+    train("missing", &[], &["missing"]);
+    train("one", &[], &["one", "1 class folders"]);
+    train("two", &[], &["two", "'b' has no sound file"]);
+    train("good", &["--hold-out", "nobody"], &["nobody", "x, y, z"]);
+    train("good", &["--seconds", "0"], &["seconds = 0"]);
+    train("good", &["--network", "sound-net", "--weights", "none.npy"], &["none.npy"]);
+    train("bad", &["--hold-out", "z"], &["bad/b/x_2.wav"]);
+    put("empty/classifier.json", b"{}");
+    refused(dir.path(), &["audio", "classify", "run", "empty", "good/a/x_1.wav"], &["classifier.json"]);
+    refused(dir.path(), &["audio", "classify", "eval", "missing", "good"], &["missing"]);
+}
+
 #[test]
 fn data_sets_that_break_a_rule_are_named() {
     let dir = tempfile::tempdir().unwrap();

@@ -24,8 +24,20 @@ fn form(text: &str) -> String {
 
 #[test]
 fn help() {
-    let verbs: [&[&str]; 22] = [
+    let verbs: [&[&str]; 34] = [
         &[],
+        &["audio"],
+        &["audio", "info"],
+        &["audio", "spectrogram"],
+        &["audio", "invert"],
+        &["audio", "resample"],
+        &["audio", "embed"],
+        &["audio", "compare"],
+        &["audio", "vad"],
+        &["audio", "classify"],
+        &["audio", "classify", "train"],
+        &["audio", "classify", "eval"],
+        &["audio", "classify", "run"],
         &["demo"],
         &["devices"],
         &["joint"],
@@ -55,6 +67,59 @@ fn help() {
         format!("$ {call}\n{}", String::from_utf8(page).unwrap())
     });
     insta::assert_snapshot!(pages.join("\n"));
+}
+
+#[test]
+fn sounds_and_their_features() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["reader.wav", "reader-again.wav", "cards.wav"] {
+        std::fs::copy(samples().join("sound").join(name), folder.path().join(name)).unwrap();
+    }
+    let said = |args: &[&str]| output(folder.path(), args);
+    let lines = [
+        said(&["audio", "info", "reader.wav", "cards.wav"]),
+        said(&["audio", "mel", "reader.wav", "--preset", "whisper", "--out", "mel.npy"]),
+        said(&["audio", "mfcc", "reader.wav", "--out", "mfcc.safetensors"]),
+        said(&["audio", "invert", "mel.npy", "--preset", "whisper", "--out", "heard.wav"]),
+        said(&["audio", "invert", "mfcc.safetensors", "--iterations", "4", "--out", "hummed.wav"]),
+        said(&["audio", "resample", "reader.wav", "--rate", "8000", "--out", "telephone.wav"]),
+    ];
+    insta::assert_snapshot!(lines.concat());
+    insta::assert_snapshot!(form(&said(&["audio", "vad", "reader.wav"])));
+
+    let alike = |a: &str, b: &str| -> f64 {
+        let json: serde_json::Value = serde_json::from_str(&said(&["audio", "compare", a, b, "--json"])).unwrap();
+        json["similarity"].as_f64().unwrap()
+    };
+    let (same, other) = (alike("reader.wav", "reader-again.wav"), alike("reader.wav", "cards.wav"));
+    assert!(same > 0.75 && other < 0.75, "one reader {same}, two voices {other}");
+    // What was made of mel bands alone is still that voice.
+    assert!(alike("reader.wav", "heard.wav") > other);
+}
+
+#[test]
+fn sounds_told_apart() {
+    let folder = tempfile::tempdir().unwrap();
+    for (file, class) in [("reader-again.wav", "reader"), ("cards.wav", "cards")] {
+        let audio = sensorium_audio::io::read(samples().join("sound").join(file)).unwrap();
+        std::fs::create_dir_all(folder.path().join("data").join(class)).unwrap();
+        // Half seconds, six of each, as recordings of six days.
+        for (day, part) in audio.mono().chunks_exact(8000).take(6).enumerate() {
+            let part = sensorium_audio::io::Audio::from_mono(part.to_vec(), audio.sample_rate()).unwrap();
+            let path = folder.path().join(format!("data/{class}/day{day}_{class}.wav"));
+            sensorium_audio::io::write_wav(path, &part, sensorium_audio::io::SampleFormat::I16).unwrap();
+        }
+    }
+    let said = |args: &[&str]| output(folder.path(), args);
+    let train = ["audio", "classify", "train", "data", "--out", "run", "--epochs", "8", "--seconds", "0.5", "--json"];
+    let trained: serde_json::Value = serde_json::from_str(&said(&train)).unwrap();
+    assert_eq!((trained["learned_from"].as_u64(), trained["test"]["recordings"].as_u64()), (Some(8), Some(2)));
+    let measured = said(&["audio", "classify", "eval", "run", "data", "--out", "taken.svg", "--json"]);
+    let measured: serde_json::Value = serde_json::from_str(&measured).unwrap();
+    assert_eq!(measured["evaluation"], trained["test"], "the classifier that was saved is the one that was measured");
+    assert!(std::fs::read_to_string(folder.path().join("taken.svg")).unwrap().contains("was taken for"));
+    let line = said(&["audio", "classify", "run", "run", "data/cards/day0_cards.wav", "--top", "2"]);
+    insta::assert_snapshot!(form(&line).replace("cards", "C").replace("reader", "C"));
 }
 
 #[test]

@@ -58,6 +58,7 @@ mod history;
 mod optimizer;
 mod progress;
 mod run_folder;
+mod schedule;
 mod state;
 mod task;
 #[cfg(test)]
@@ -67,5 +68,6 @@ mod trainer;
 pub use history::{Goal, Metrics, Row, Select, Split};
 pub use progress::Progress;
 pub use run_folder::RunFolder;
+pub use schedule::warm_up_and_cosine;
 pub use task::{Task, shuffled_batches};
 pub use trainer::{Trained, Trainer};

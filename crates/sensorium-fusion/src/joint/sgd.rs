@@ -2,17 +2,15 @@
 
 use std::collections::HashMap;
 
-use burn::lr_scheduler::composed::ComposedLrSchedulerConfig;
-use burn::lr_scheduler::cosine::CosineAnnealingLrSchedulerConfig;
-use burn::lr_scheduler::linear::LinearLrSchedulerConfig;
-use burn::lr_scheduler::module_lr_scheduler::ModuleLrScheduler;
 use burn::module::Module;
 use burn::optim::AdamWConfig;
 use burn::tensor::{Bool, Device, Tensor, TensorData};
 use rand_chacha::ChaCha8Rng;
 use sensorium_core::Error as CoreError;
 use sensorium_core::metrics::{self, Gold, Ties};
-use sensorium_core::train::{Metrics, Progress, Row, RunFolder, Select, Task, Trainer, shuffled_batches};
+use sensorium_core::train::{
+    Metrics, Progress, Row, RunFolder, Select, Task, Trainer, shuffled_batches, warm_up_and_cosine,
+};
 use serde::{Deserialize, Serialize};
 
 use super::features::{Matrix, Standard};
@@ -22,8 +20,6 @@ use super::space::{Origin, Space, TowerSettings, Towers, tower_input};
 use super::words::{Semantics, TextMap};
 use crate::{Error, Result};
 
-/// Steps over which the learning rate rises.
-const WARM_UP: usize = 50;
 /// AdamW's weight decay.
 const WEIGHT_DECAY: f32 = 0.0;
 
@@ -122,7 +118,7 @@ impl SgdSettings {
         let class = Class::new(self, lesson, val, &text_map, &standard, device);
         let steps = class.examples.len().div_ceil(self.batch) * self.epochs;
         let optimizer = AdamWConfig::new().with_epsilon(1e-8).with_weight_decay(WEIGHT_DECAY).build();
-        let mut trainer = Trainer::new(optimizer, self.schedule(steps)?, self.epochs)
+        let mut trainer = Trainer::new(optimizer, warm_up_and_cosine(self.learning_rate, steps)?, self.epochs)
             .with_seed(self.seed)
             .with_select(Select::highest("rsum"))
             .with_progress(progress);
@@ -133,16 +129,6 @@ impl SgdSettings {
         let towers = Towers::Sgd(trained.model.towers);
         let space = Space::new(origin, text_map, standard, TowerSettings::Sgd(config), towers, device);
         Ok(Fitted { space, history: trained.rows })
-    }
-
-    /// Up along a line over the first steps, down to 0 along a cosine over all of them.
-    fn schedule(&self, steps: usize) -> Result<ModuleLrScheduler> {
-        let warm_up = WARM_UP.min(steps.div_ceil(10)).max(1);
-        let schedule = ComposedLrSchedulerConfig::new()
-            .linear(LinearLrSchedulerConfig::new(1.0 / (warm_up + 1) as f64, 1.0, warm_up))
-            .cosine(CosineAnnealingLrSchedulerConfig::new(self.learning_rate, steps.max(1)))
-            .init();
-        Ok(schedule.map_err(|rule| CoreError::config("lr", self.learning_rate, rule))?)
     }
 }
 

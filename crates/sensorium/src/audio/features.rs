@@ -39,7 +39,7 @@ pub(crate) struct Show {
     out: Option<PathBuf>,
 }
 
-fn preset(name: &str) -> Result<Preset, String> {
+pub(super) fn preset(name: &str) -> Result<Preset, String> {
     Preset::parse(name).map_err(|fault| fault.to_string())
 }
 

@@ -1,6 +1,8 @@
 //! `sensorium audio`: look at sound, change it, tell voices and speech.
 
+mod classify;
 mod features;
+mod invert;
 mod voices;
 
 use std::io::Write;
@@ -14,6 +16,7 @@ use serde_json::json;
 
 use crate::Global;
 use features::Show;
+use invert::Invert;
 use voices::{Compare, Embed, Vad};
 
 /// The verbs of `sensorium audio`.
@@ -31,6 +34,8 @@ pub(crate) enum Verb {
     Mel(Show),
     /// Cepstra of the mel bands.
     Mfcc(Show),
+    /// From a spectrogram, mel bands or cepstra back to sound.
+    Invert(Invert),
     /// Write a sound at another sample rate.
     Resample(Resample),
     /// The voices in recordings as vectors, by Resemblyzer's encoder.
@@ -39,6 +44,9 @@ pub(crate) enum Verb {
     Compare(Compare),
     /// Where speech is, by silero-vad's network.
     Vad(Vad),
+    /// Tell sounds apart: learn it from recordings, measure it, do it.
+    #[command(subcommand)]
+    Classify(classify::Verb),
 }
 
 /// `audio resample`
@@ -65,10 +73,12 @@ impl Verb {
             Self::Spectrogram(show) => show.run(features::Kind::Spectrogram, global),
             Self::Mel(show) => show.run(features::Kind::Mel, global),
             Self::Mfcc(show) => show.run(features::Kind::Mfcc, global),
+            Self::Invert(verb) => verb.run(global),
             Self::Resample(verb) => verb.run(global),
             Self::Embed(verb) => verb.run(global),
             Self::Compare(verb) => verb.run(global),
             Self::Vad(verb) => verb.run(global),
+            Self::Classify(verb) => verb.run(global),
         }
     }
 }

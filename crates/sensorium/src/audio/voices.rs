@@ -54,7 +54,7 @@ pub(crate) struct Vad {
 
 fn voice(encoder: &VoiceEncoder, file: &Path) -> anyhow::Result<Vec<f32>> {
     let samples = normalize_volume(&mono_at(file, voice_encoder::SAMPLE_RATE)?);
-    encoder.embed(&samples).with_context(|| file.display().to_string())
+    encoder.embed_short(&samples).with_context(|| file.display().to_string())
 }
 
 impl Embed {

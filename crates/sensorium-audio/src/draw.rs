@@ -1,7 +1,7 @@
 //! Pictures of sound, with axes in seconds and hertz and a colour bar.
 
 use sensorium_core::draw::Drawing;
-use sensorium_core::draw::chart::FieldChart;
+use sensorium_core::draw::chart::{FieldChart, LineChart};
 
 use crate::decibel::{Decibel, Reference};
 use crate::front_end::{Compression, Exponent, Features, FrontEndConfig};
@@ -53,6 +53,43 @@ pub fn mfcc(features: &Features<f32>, config: &FrontEndConfig, title: &str) -> D
     chart(features, config, title, &features.values).y_range(0.0, features.rows as f32).y_label("coefficient").draw()
 }
 
+/// One frame of a spectrogram, in decibels below the loudest point of the whole, down to −80, over frequency.
+///
+/// # Panics
+/// If `features` is not what [`crate::front_end::FrontEnd::spectrogram`] gives with these settings, or has no such frame.
+pub fn spectrum(features: &Features<f32>, config: &FrontEndConfig, frame: usize, title: &str) -> Drawing {
+    assert!(frame < features.frames, "frame {frame} of {}", features.frames);
+    let levels = decibels(features, config);
+    let hertz = |bin: usize| bin as f32 * config.sample_rate as f32 / config.n_fft as f32;
+    let at = |bin: usize| [hertz(bin), levels[bin * features.frames + frame]];
+    LineChart::new(title)
+        .series("", &(0..features.rows).map(at).collect::<Vec<_>>())
+        .x_label("frequency, Hz")
+        .y_label("dB")
+        .size(900, 320)
+        .draw()
+}
+
+/// A waveform over time, of which the first sample is at `begin` seconds. Where there are many more samples than pixels, the
+/// extremes of each stretch are drawn.
+pub fn waveform(samples: &[f32], sample_rate: u32, begin: f64, title: &str) -> Drawing {
+    const STRETCHES: usize = 800;
+    let seconds = |sample: usize| (begin + sample as f64 / f64::from(sample_rate)) as f32;
+    let points: Vec<[f32; 2]> = if samples.len() <= 2 * STRETCHES {
+        samples.iter().enumerate().map(|(i, x)| [seconds(i), *x]).collect()
+    } else {
+        let width = samples.len().div_ceil(STRETCHES);
+        let stretches = samples.chunks(width).enumerate();
+        let extremes = |(number, stretch): (usize, &[f32])| {
+            let low = stretch.iter().copied().fold(f32::INFINITY, f32::min);
+            let high = stretch.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+            [[seconds(number * width), low], [seconds(number * width), high]]
+        };
+        stretches.flat_map(extremes).collect()
+    };
+    LineChart::new(title).series("", &points).include_y(0.0).x_label("time, s").size(900, 280).draw()
+}
+
 fn chart(features: &Features<f32>, config: &FrontEndConfig, title: &str, values: &[f32]) -> FieldChart {
     let seconds = (features.frames * config.hop_length) as f32 / config.sample_rate as f32;
     FieldChart::new(title)
@@ -74,6 +111,18 @@ fn decibels(features: &Features<f32>, config: &FrontEndConfig) -> Vec<f32> {
 mod tests {
     use super::*;
     use crate::front_end::{FrontEnd, Preset};
+
+    #[test]
+    fn waveforms_and_single_frames_are_drawn() {
+        let tone: Vec<f32> = (0..16_000).map(|i| (i as f32 * 0.2).sin()).collect();
+        assert!(waveform(&tone, 16_000, 0.0, "a tone").svg().contains("time, s"));
+        assert!(waveform(&tone[..400], 16_000, 0.5, "a tone").svg().contains("0.51"));
+        assert!(waveform(&[], 16_000, 0.0, "nothing").svg().contains("nothing"));
+        let front_end = FrontEnd::new(Preset::Whisper.config()).unwrap();
+        let features = front_end.spectrogram(&tone).unwrap();
+        let svg = spectrum(&features, front_end.config(), 50, "a tone").svg();
+        assert!(svg.contains("frequency, Hz") && svg.contains("−80"));
+    }
 
     #[test]
     fn each_preset_is_drawn_with_its_axes() {

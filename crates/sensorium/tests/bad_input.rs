@@ -126,13 +126,16 @@ fn damaged_sounds_are_named() {
     put("good.wav", &good);
     refused(dir.path(), &["audio", "mel", "good.wav", "--out", "o.txt"], &["o.txt"]);
     refused(dir.path(), &["audio", "resample", "good.wav", "--rate", "0", "--out", "o.wav"], &["good.wav", "0"]);
+    refused(dir.path(), &["audio", "spectrogram", "good.wav", "--at", "9", "--out", "o.npy"], &["--at 9", "0 to"]);
+    refused(dir.path(), &["audio", "info", "good.wav", "--out", "o.txt"], &["o.txt", ".png"]);
+    refused(dir.path(), &["audio", "info", "good.wav", "--out", "o.png", "--from", "1"], &["--from 1"]);
     put(
         "array.npy",
         b"\x93NUMPY\x01\0\x3b\0{'descr': '<f4', 'fortran_order': False, 'shape': (2, 1), }\0\0\0\0\0\0\0\0",
     );
     refused(dir.path(), &["audio", "invert", "array.npy", "--out", "o.wav"], &["array.npy", "2 rows", "1025"]);
     refused(dir.path(), &["audio", "invert", "good.wav", "--out", "o.wav"], &["good.wav"]);
-    for left in ["o.npy", "o.wav"] {
+    for left in ["o.npy", "o.wav", "o.png", "o.txt"] {
         assert!(!dir.path().join(left).exists(), "nothing half-written");
     }
 }

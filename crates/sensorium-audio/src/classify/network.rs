@@ -89,9 +89,9 @@ pub struct MelCnnConfig {
 }
 
 impl MelCnnConfig {
-    /// Four layers of 32 to 256 channels.
+    /// Four layers of 16 to 128 channels.
     pub fn new() -> Self {
-        Self { channels: vec![32, 64, 128, 256], dropout: 0.3 }
+        Self { channels: vec![16, 32, 64, 128], dropout: 0.3 }
     }
 
     /// A network that runs in a moment, for tests.

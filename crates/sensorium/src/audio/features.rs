@@ -3,11 +3,12 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use clap::Args;
 use sensorium_audio::draw;
 use sensorium_audio::front_end::{Features, FrontEnd, FrontEndConfig, Preset};
 use sensorium_audio::io;
+use sensorium_core::draw::Drawing;
 use serde_json::json;
 
 use super::mono_at;
@@ -20,6 +21,16 @@ pub(super) enum Kind {
     Spectrogram,
     Mel,
     Mfcc,
+}
+
+/// `audio spectrogram`
+#[derive(Args)]
+pub(crate) struct Spectrogram {
+    #[command(flatten)]
+    show: Show,
+    /// Only the frame at this moment, in seconds; its picture is a curve over frequency.
+    #[arg(long, value_name = "SECONDS")]
+    at: Option<f64>,
 }
 
 /// Flags of the three verbs.
@@ -43,8 +54,18 @@ pub(super) fn preset(name: &str) -> Result<Preset, String> {
     Preset::parse(name).map_err(|fault| fault.to_string())
 }
 
+impl Spectrogram {
+    pub(super) fn run(self, global: &Global) -> anyhow::Result<()> {
+        self.show.run_at(Kind::Spectrogram, self.at, global)
+    }
+}
+
 impl Show {
     pub(super) fn run(self, kind: Kind, global: &Global) -> anyhow::Result<()> {
+        self.run_at(kind, None, global)
+    }
+
+    fn run_at(self, kind: Kind, moment: Option<f64>, global: &Global) -> anyhow::Result<()> {
         let picture = self.out.as_deref().is_some_and(is_picture);
         if let Some(out) = self.out.as_deref().filter(|_| !picture) {
             check_ending(out).context("nor is it a picture, .png or .svg")?;
@@ -60,28 +81,34 @@ impl Show {
             Kind::Mel => front_end.mel(&samples),
             Kind::Mfcc => front_end.mfcc(&samples),
         };
-        let features = features.with_context(|| self.file.display().to_string())?;
+        let mut features = features.with_context(|| self.file.display().to_string())?;
+        let frame = moment.map(|moment| frame_at(&features, &config, moment)).transpose()?;
         match self.out.as_deref() {
-            Some(out) if picture => self.draw(&features, &config, kind)?.save(out)?,
+            Some(out) if picture => self.draw(&features, &config, kind, frame).save(out)?,
+            _ => {}
+        }
+        if let Some(frame) = frame {
+            features = Features { values: features.frame(frame), frames: 1, ..features };
+        }
+        match self.out.as_deref().filter(|_| !picture) {
             Some(out) => write_numbers(out, kind.name(), features.values.clone(), &[features.rows, features.frames])?,
             None => {}
         }
         self.report(&features, &config, kind, global)
     }
 
-    fn draw(
-        &self,
-        features: &Features<f32>,
-        config: &FrontEndConfig,
-        kind: Kind,
-    ) -> anyhow::Result<sensorium_core::draw::Drawing> {
+    fn draw(&self, features: &Features<f32>, config: &FrontEndConfig, kind: Kind, frame: Option<usize>) -> Drawing {
         let name = self.file.file_name().unwrap_or_default().to_string_lossy();
         let title = format!("{name}: {}", kind.title());
-        Ok(match kind {
-            Kind::Spectrogram => draw::spectrogram(features, config, &title),
-            Kind::Mel => draw::mel(features, config, &title),
-            Kind::Mfcc => draw::mfcc(features, config, &title),
-        })
+        match (kind, frame) {
+            (Kind::Spectrogram, None) => draw::spectrogram(features, config, &title),
+            (Kind::Mel, _) => draw::mel(features, config, &title),
+            (Kind::Mfcc, _) => draw::mfcc(features, config, &title),
+            (Kind::Spectrogram, Some(frame)) => {
+                let seconds = (frame * config.hop_length) as f64 / f64::from(config.sample_rate);
+                draw::spectrum(features, config, frame, &format!("{name}: the spectrum at {seconds:.2} s"))
+            }
+        }
     }
 
     fn report(
@@ -111,6 +138,14 @@ impl Show {
     }
 }
 
+/// The frame whose middle is nearest to a moment.
+fn frame_at(features: &Features<f32>, config: &FrontEndConfig, moment: f64) -> anyhow::Result<usize> {
+    let step = config.hop_length as f64 / f64::from(config.sample_rate);
+    let last = (features.frames - 1) as f64 * step;
+    ensure!((0.0..=last + step / 2.0).contains(&moment), "--at {moment}: must be 0 to {last:.3} s");
+    Ok(((moment / step).round() as usize).min(features.frames - 1))
+}
+
 impl Kind {
     fn name(self) -> &'static str {
         match self {
@@ -137,6 +172,6 @@ impl Kind {
     }
 }
 
-fn is_picture(path: &Path) -> bool {
+pub(super) fn is_picture(path: &Path) -> bool {
     path.extension().is_some_and(|ending| ending == "png" || ending == "svg")
 }

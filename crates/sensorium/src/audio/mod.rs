@@ -8,14 +8,15 @@ mod voices;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
+use anyhow::{Context, bail, ensure};
 use clap::{Args, Subcommand};
+use sensorium_audio::draw;
 use sensorium_audio::io::{self, Audio, SampleFormat};
 use sensorium_audio::resample::{resample, resample_high_quality};
 use serde_json::json;
 
 use crate::Global;
-use features::Show;
+use features::{Show, Spectrogram, is_picture};
 use invert::Invert;
 use voices::{Compare, Embed, Vad};
 
@@ -23,13 +24,9 @@ use voices::{Compare, Embed, Vad};
 #[derive(Subcommand)]
 pub(crate) enum Verb {
     /// Say what sound files hold.
-    Info {
-        /// Sound files: WAV, FLAC, Ogg Vorbis or MP3.
-        #[arg(required = true, value_name = "IN")]
-        files: Vec<PathBuf>,
-    },
+    Info(Info),
     /// How loud each frequency is at each moment.
-    Spectrogram(Show),
+    Spectrogram(Spectrogram),
     /// The same in mel bands, as models take it.
     Mel(Show),
     /// Cepstra of the mel bands.
@@ -47,6 +44,23 @@ pub(crate) enum Verb {
     /// Tell sounds apart: learn it from recordings, measure it, do it.
     #[command(subcommand)]
     Classify(classify::Verb),
+}
+
+/// `audio info`
+#[derive(Args)]
+pub(crate) struct Info {
+    /// Sound files: WAV, FLAC, Ogg Vorbis or MP3.
+    #[arg(required = true, value_name = "IN")]
+    files: Vec<PathBuf>,
+    /// A picture of the waveform to draw, .png or .svg; of one file.
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// Where the picture begins, in seconds.
+    #[arg(long, value_name = "SECONDS", default_value_t = 0.0, requires = "out")]
+    from: f64,
+    /// How much of the sound the picture shows, in seconds; without, all that follows.
+    #[arg(long, value_name = "SECONDS", requires = "out")]
+    length: Option<f64>,
 }
 
 /// `audio resample`
@@ -69,8 +83,8 @@ pub(crate) struct Resample {
 impl Verb {
     pub(crate) fn run(self, global: &Global) -> anyhow::Result<()> {
         match self {
-            Self::Info { files } => info(&files, global),
-            Self::Spectrogram(show) => show.run(features::Kind::Spectrogram, global),
+            Self::Info(verb) => verb.run(global),
+            Self::Spectrogram(verb) => verb.run(global),
             Self::Mel(show) => show.run(features::Kind::Mel, global),
             Self::Mfcc(show) => show.run(features::Kind::Mfcc, global),
             Self::Invert(verb) => verb.run(global),
@@ -83,20 +97,44 @@ impl Verb {
     }
 }
 
-fn info(files: &[PathBuf], global: &Global) -> anyhow::Result<()> {
-    let said: Vec<_> = files.iter().map(|file| Ok((file, io::info(file)?))).collect::<anyhow::Result<_>>()?;
-    let mut out = std::io::stdout().lock();
-    if global.json {
-        let list: Vec<_> = said.iter().map(|(file, info)| json!({"file": file, "info": info})).collect();
-        return Ok(writeln!(out, "{}", serde_json::to_string_pretty(&list)?)?);
+impl Info {
+    fn run(self, global: &Global) -> anyhow::Result<()> {
+        let said: Vec<_> = self.files.iter().map(|file| Ok((file, io::info(file)?))).collect::<anyhow::Result<_>>()?;
+        if let Some(out) = &self.out {
+            self.draw(out)?;
+        }
+        let mut out = std::io::stdout().lock();
+        if global.json {
+            let list: Vec<_> = said.iter().map(|(file, info)| json!({"file": file, "info": info})).collect();
+            return Ok(writeln!(out, "{}", serde_json::to_string_pretty(&list)?)?);
+        }
+        for (file, info) in said {
+            let channels =
+                if info.channels == 1 { "1 channel".to_string() } else { format!("{} channels", info.channels) };
+            let io::Info { format, encoding, sample_rate, seconds, frames, .. } = info;
+            writeln!(out, "{}", file.display())?;
+            writeln!(out, "  {format}, {encoding}, {channels}, {sample_rate} Hz, {seconds:.3} s, {frames} samples")?;
+        }
+        Ok(())
     }
-    for (file, info) in said {
-        let channels = if info.channels == 1 { "1 channel".to_string() } else { format!("{} channels", info.channels) };
-        let io::Info { format, encoding, sample_rate, seconds, frames, .. } = info;
-        writeln!(out, "{}", file.display())?;
-        writeln!(out, "  {format}, {encoding}, {channels}, {sample_rate} Hz, {seconds:.3} s, {frames} samples")?;
+
+    fn draw(&self, out: &Path) -> anyhow::Result<()> {
+        ensure!(is_picture(out), "--out {}: must end in .png or .svg", out.display());
+        let [file] = self.files.as_slice() else { bail!("--out: draws one file, not {}", self.files.len()) };
+        let audio = io::read(file)?;
+        let (rate, length) = (audio.sample_rate(), self.length.unwrap_or(audio.seconds()));
+        ensure!(
+            (0.0..audio.seconds()).contains(&self.from),
+            "--from {}: must be 0 to {:.3} s",
+            self.from,
+            audio.seconds()
+        );
+        ensure!(length > 0.0, "--length {length}: must be above 0 s");
+        let sample = |seconds: f64| ((seconds * f64::from(rate)).round() as usize).min(audio.frames());
+        let part = &audio.mono()[sample(self.from)..sample(self.from + length)];
+        let name = file.file_name().unwrap_or_default().to_string_lossy();
+        Ok(draw::waveform(part, rate, self.from, &format!("{name}: the waveform")).save(out)?)
     }
-    Ok(())
 }
 
 impl Resample {

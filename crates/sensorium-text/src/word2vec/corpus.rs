@@ -128,7 +128,9 @@ impl CorpusBuilder {
         }
         let folder = self.folder.clone();
         self.rank(min_count)?;
-        Corpus::open(folder)
+        let corpus = Corpus::open(folder);
+        give_back_memory();
+        corpus
     }
 
     /// Replaces the words of each phrase by it.
@@ -201,6 +203,17 @@ impl CorpusBuilder {
         drop(spool);
         let path = self.folder.join(SPOOL);
         Ok(std::fs::remove_file(&path).map_err(Error::io(&path, "remove"))?)
+    }
+}
+
+/// Gives the system back what counting has freed. It had every word there is, many more than are kept, and the allocator
+/// would hold on to their memory while vectors are trained.
+fn give_back_memory() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    // SAFETY: it touches only memory that is not allocated, and is safe to call from any thread.
+    #[expect(unsafe_code, reason = "the allocator has no other way to be asked")]
+    unsafe {
+        libc::malloc_trim(0);
     }
 }
 

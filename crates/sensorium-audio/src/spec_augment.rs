@@ -164,7 +164,7 @@ mod tests {
         let (mut widest_rows, mut widest_frames) = (0, 0);
         for seed in 0..200 {
             // The mean, 2, is none of the numbers.
-            let mut features = Features { values: vec![1.0, 3.0].repeat(1000), rows: 20, frames: 100 };
+            let mut features = Features { values: [1.0, 3.0].repeat(1000), rows: 20, frames: 100 };
             settings.apply(&mut features, &mut ChaCha8Rng::seed_from_u64(seed)).unwrap();
             let blotted = |i: usize| features.values[i] == 2.0;
             let rows = (0..20).filter(|row| (0..100).all(|t| blotted(row * 100 + t))).count();

@@ -2,7 +2,7 @@
 //!
 //! - [`recordings`]: a folder of recordings with a folder for each class, split so that no speaker is on two sides.
 //! - [`network`]: a convolutional network over mel bands, and SoundNet with a new last layer.
-//! - [`fit`]: training.
+//! - [`mod@fit`] trains.
 //! - [`Classifier`]: what comes out: it is saved, loaded, measured and asked.
 
 mod classifier;

@@ -21,5 +21,5 @@ pub fn warm_up_and_cosine(peak: f64, steps: usize) -> Result<ModuleLrScheduler> 
         .linear(LinearLrSchedulerConfig::new(1.0 / (warm_up + 1) as f64, 1.0, warm_up))
         .cosine(CosineAnnealingLrSchedulerConfig::new(peak, steps.max(1)))
         .init();
-    schedule.map(Into::into).map_err(|rule| Error::config("lr", peak, rule))
+    schedule.map_err(|rule| Error::config("lr", peak, rule))
 }

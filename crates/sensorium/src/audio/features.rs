@@ -83,16 +83,14 @@ impl Show {
         };
         let mut features = features.with_context(|| self.file.display().to_string())?;
         let frame = moment.map(|moment| frame_at(&features, &config, moment)).transpose()?;
-        match self.out.as_deref() {
-            Some(out) if picture => self.draw(&features, &config, kind, frame).save(out)?,
-            _ => {}
+        if let Some(out) = self.out.as_deref().filter(|_| picture) {
+            self.draw(&features, &config, kind, frame).save(out)?;
         }
         if let Some(frame) = frame {
             features = Features { values: features.frame(frame), frames: 1, ..features };
         }
-        match self.out.as_deref().filter(|_| !picture) {
-            Some(out) => write_numbers(out, kind.name(), features.values.clone(), &[features.rows, features.frames])?,
-            None => {}
+        if let Some(out) = self.out.as_deref().filter(|_| !picture) {
+            write_numbers(out, kind.name(), features.values.clone(), &[features.rows, features.frames])?;
         }
         self.report(&features, &config, kind, global)
     }

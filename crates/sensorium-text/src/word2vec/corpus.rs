@@ -206,9 +206,9 @@ impl CorpusBuilder {
     }
 }
 
-/// Gives the system back what counting has freed. It had every word there is, many more than are kept, and the allocator
+/// Gives the system back what is free. Counting has had every word there is, many more than are kept, and the allocator
 /// would hold on to their memory while vectors are trained.
-fn give_back_memory() {
+pub(super) fn give_back_memory() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     // SAFETY: it touches only memory that is not allocated, and is safe to call from any thread.
     #[expect(unsafe_code, reason = "the allocator has no other way to be asked")]

@@ -14,7 +14,7 @@ use sensorium_core::Error;
 
 use super::checkpoint::{self, Checkpoint, Position};
 use super::classic::Tables;
-use super::corpus::{Corpus, END};
+use super::corpus::{Corpus, END, give_back_memory};
 use super::engine::{Engine, Lanes, Loss, Round, Side};
 use super::huffman;
 use super::pace::Pace;
@@ -159,6 +159,7 @@ impl<'a> Trainer<'a> {
             settings,
         };
         trainer.start_epoch();
+        give_back_memory();
         Ok(trainer)
     }
 

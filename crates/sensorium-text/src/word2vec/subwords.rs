@@ -14,7 +14,7 @@ pub(super) struct Pieces {
 impl Pieces {
     pub(super) fn new(vocabulary: &Vocabulary, subwords: &Subwords) -> Self {
         let (mut rows, mut ends) = (Vec::new(), Vec::new());
-        for (rank, word) in vocabulary.words().iter().enumerate() {
+        for (rank, word) in vocabulary.words().enumerate() {
             rows.push(rank as u32);
             let lengths = subwords.min_n as usize..=subwords.max_n as usize;
             each_ngram(word, lengths, subwords.buckets, |_, bucket| rows.push((vocabulary.len() + bucket) as u32));

@@ -296,7 +296,8 @@ impl<'a> Trainer<'a> {
         if values.iter().any(|value| !value.is_finite()) {
             return Err(self.diverged());
         }
-        WordVectors::new(self.corpus.vocabulary().words().to_vec(), self.settings.dim, values)
+        let words = self.corpus.vocabulary().words().map(str::to_string);
+        WordVectors::new(words.collect(), self.settings.dim, values)
     }
 
     /// The fastText model, which has a vector for any word by its n-grams.
@@ -306,8 +307,8 @@ impl<'a> Trainer<'a> {
     pub fn into_fasttext(self) -> Result<FastText> {
         let settings = fasttext_settings(&self.settings)?;
         let vocabulary = self.corpus.vocabulary();
-        let counted = vocabulary.words().iter().zip(vocabulary.counts());
-        let words: Vec<Entry> = counted.map(|(word, count)| Entry { text: word.clone(), count: *count }).collect();
+        let counted = vocabulary.words().zip(vocabulary.counts());
+        let words: Vec<Entry> = counted.map(|(word, count)| Entry { text: word.to_string(), count: *count }).collect();
         let (input, mut output) = (self.engine.rows(Side::Input), self.engine.rows(Side::Output));
         // A tree has an inner node less than it has leaves; the format has a row for each word.
         output.resize(words.len() * self.settings.dim, 0.0);

@@ -12,9 +12,37 @@ const NEGATIVE_POWER: f64 = 0.75;
 
 /// Words by falling count; words of equal count in the order in which the corpus has them first.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(from = "Listed", into = "Listed")]
 pub struct Vocabulary {
+    /// All words, one after the other: a string each would take several times the memory.
+    text: String,
+    /// Where each word ends in `text`.
+    ends: Vec<usize>,
+    counts: Vec<u64>,
+}
+
+/// A vocabulary as it stands in a file.
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Listed {
     words: Vec<String>,
     counts: Vec<u64>,
+}
+
+impl From<Listed> for Vocabulary {
+    fn from(Listed { words, counts }: Listed) -> Self {
+        let text = words.concat();
+        let ends = words.iter().scan(0, |end, word| {
+            *end += word.len();
+            Some(*end)
+        });
+        Self { ends: ends.collect(), text, counts }
+    }
+}
+
+impl From<Vocabulary> for Listed {
+    fn from(vocabulary: Vocabulary) -> Self {
+        Self { words: vocabulary.words().map(str::to_string).collect(), counts: vocabulary.counts }
+    }
 }
 
 impl Vocabulary {
@@ -31,15 +59,15 @@ impl Vocabulary {
         }
         kept.sort_by_key(|(_, count)| Reverse(*count));
         let (words, counts) = kept.into_iter().unzip();
-        Ok(Self { words, counts })
+        Ok(Listed { words, counts }.into())
     }
 
     /// What is wrong with a vocabulary that was read from a file.
     pub(super) fn fault(&self) -> Option<&'static str> {
-        let distinct: HashSet<&String> = self.words.iter().collect();
-        if self.words.len() != self.counts.len() {
+        let distinct: HashSet<&str> = self.words().collect();
+        if self.len() != self.counts.len() {
             Some("it has not as many counts as words")
-        } else if self.words.len() < 2 || distinct.len() < self.words.len() {
+        } else if self.len() < 2 || distinct.len() < self.len() {
             Some("its words are not two or more different ones")
         } else if !self.counts.is_sorted_by(|a, b| a >= b) || self.counts.last() == Some(&0) {
             Some("its counts do not fall to at least 1")
@@ -54,17 +82,18 @@ impl Vocabulary {
 
     /// The number of words.
     pub fn len(&self) -> usize {
-        self.words.len()
+        self.ends.len()
     }
 
     /// Never: there are at least two.
     pub fn is_empty(&self) -> bool {
-        self.words.is_empty()
+        self.ends.is_empty()
     }
 
     /// The words.
-    pub fn words(&self) -> &[String] {
-        &self.words
+    pub fn words(&self) -> impl ExactSizeIterator<Item = &str> {
+        let mut from = 0;
+        self.ends.iter().map(move |end| &self.text[std::mem::replace(&mut from, *end)..*end])
     }
 
     /// How often each occurs.
@@ -148,8 +177,16 @@ mod tests {
     fn words_stand_by_falling_count_and_equals_by_first_occurrence() {
         let counted = [("a", 2), ("b", 5), ("c", 1), ("d", 5), ("e", 2)].map(|(w, n)| (w.to_string(), n));
         let vocabulary = Vocabulary::new(counted, 2).unwrap();
-        assert_eq!(vocabulary.words(), ["b", "d", "a", "e"]);
+        assert_eq!(vocabulary.words().collect::<Vec<_>>(), ["b", "d", "a", "e"]);
         assert_eq!((vocabulary.counts(), vocabulary.total()), ([5, 5, 2, 2].as_slice(), 14));
+    }
+
+    #[test]
+    fn a_file_lists_words_and_counts() {
+        let vocabulary = Vocabulary::new([("é".to_string(), 9), (String::new(), 7), ("b".to_string(), 5)], 2).unwrap();
+        let json = serde_json::to_string(&vocabulary).unwrap();
+        assert_eq!(json, r#"{"words":["é","","b"],"counts":[9,7,5]}"#);
+        assert_eq!(serde_json::from_str::<Vocabulary>(&json).unwrap(), vocabulary);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! EfficientNet-Lite0 and the resize; `benches/peers/pictures.py` does the same with PyTorch and Pillow.
 //!
-//! `RAYON_NUM_THREADS=2 cargo xtask bench 'lite0|resize'`
+//! `RAYON_NUM_THREADS=2 cargo xtask bench 'lite0|encoders|resize'`
 
 use std::hint::black_box;
 
@@ -8,13 +8,13 @@ use burn::tensor::{Distribution, Tensor};
 use criterion::{Criterion, criterion_group, criterion_main};
 use image::{Rgb, RgbImage};
 use sensorium_core::device;
-use sensorium_vision::efficientnet::EfficientNetLite;
 use sensorium_vision::resize::{Filter, resize};
+use sensorium_vision::{Encoder, EncoderConfig};
 
 /// The folded network on its own kernels, and the backend's layer by layer.
 fn lite0(c: &mut Criterion) {
     let device = device::parse("flex").expect("the flex backend is built in");
-    let network = EfficientNetLite::lite0_imagenet(&device).expect("the bundled weights fit");
+    let network = Encoder::lite0_imagenet(&device).expect("the bundled weights fit");
     let folded = network.fold();
     let mut group = c.benchmark_group("lite0");
     for (size, batch) in [(224, 1), (224, 8), (128, 1), (128, 32)] {
@@ -23,6 +23,19 @@ fn lite0(c: &mut Criterion) {
         group.bench_function(&name, |b| b.iter(|| folded.forward(black_box(input.clone()))));
         group.sample_size(20);
         group.bench_function(name + "_layer_by_layer", |b| b.iter(|| network.forward(black_box(input.clone()))));
+    }
+    group.finish();
+}
+
+/// Larger networks on their own kernels.
+fn encoders(c: &mut Criterion) {
+    let device = device::parse("flex").expect("the flex backend is built in");
+    let mut group = c.benchmark_group("encoders");
+    group.sample_size(20);
+    for (name, size) in [("resnet50", 224), ("resnet101", 256), ("vgg16", 224)] {
+        let folded = EncoderConfig::named(name).expect("a known name").init(&device).fold();
+        let input = Tensor::<4>::random([1, 3, size, size], Distribution::Uniform(-1.0, 1.0), &device);
+        group.bench_function(format!("{name}_{size}"), |b| b.iter(|| folded.forward(black_box(input.clone()))));
     }
     group.finish();
 }
@@ -46,5 +59,5 @@ fn resizing(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, lite0, resizing);
+criterion_group!(benches, lite0, encoders, resizing);
 criterion_main!(benches);

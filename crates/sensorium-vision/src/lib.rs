@@ -5,13 +5,26 @@
 //! - [`resize`]: Pillow's filters, exact.
 //! - [`transforms`]: crop and normalise; [`transforms::Preprocess`] is what a model wants done to its pictures.
 //! - [`pool`]: adaptive average pooling.
-//! - [`efficientnet`]: EfficientNet-Lite with its ImageNet weights.
+//! - [`Encoder`]: [`resnet`], [`vgg`] and [`efficientnet`], with others' weights; [`FoldedEncoder`] for inference.
+//! - [`grad_cam`]: what in a picture speaks for a class.
 
+mod batch_norm;
+mod cpu;
 pub mod efficientnet;
+mod encoder;
 mod error;
+mod fine_tuning;
+mod folded;
+pub mod grad_cam;
 pub mod io;
+mod layers;
 pub mod pool;
 pub mod resize;
+pub mod resnet;
 pub mod transforms;
+pub mod vgg;
 
+pub use encoder::{Encoder, EncoderConfig};
 pub use error::{Error, Result};
+pub use fine_tuning::FrozenNorms;
+pub use folded::FoldedEncoder;

@@ -1,17 +1,18 @@
 //! Golden fixtures: Pillow's resize, torch's pooling, EfficientNet-Lite with random and with its real weights.
 
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, Tensor, TensorData};
 use image::RgbImage;
 use sensorium_core::device;
 use sensorium_core::testing::golden::{Fixture, assert_close, owned_by};
 use sensorium_core::weights::{TensorMap, read};
-use sensorium_vision::efficientnet::{
-    EfficientNetLite, EfficientNetLiteConfig, FoldedEfficientNetLite, Stage, labels, top_classes,
-};
+use sensorium_vision::efficientnet::{EfficientNetConfig, Stage, labels, top_classes};
 use sensorium_vision::io::{self, Decoding};
 use sensorium_vision::pool::adaptive_avg_pool2d;
 use sensorium_vision::resize::{Filter, resize};
+use sensorium_vision::resnet::{Block, ResNetConfig};
 use sensorium_vision::transforms::{Normalise, Preprocess, Size, centre_crop, shorter_side, to_tensor};
+use sensorium_vision::vgg::VggConfig;
+use sensorium_vision::{Encoder, EncoderConfig, FoldedEncoder};
 use serde_json::Value;
 
 fn flex() -> Device {
@@ -28,7 +29,8 @@ fn fixtures(family: &str) -> Vec<Fixture> {
 #[test]
 fn golden_every_family_is_handled() {
     for fixture in owned_by("sensorium-vision", env!("CARGO_MANIFEST_DIR")) {
-        let handled = ["pil_resize", "adaptive_avg_pool", "efficientnet_slim", "efficientnet_real"];
+        let handled =
+            ["pil_resize", "adaptive_avg_pool", "efficientnet_slim", "efficientnet_real", "torchvision_encoder"];
         assert!(handled.contains(&fixture.family), "{}: no test handles the family {}", fixture.name, fixture.family);
     }
 }
@@ -90,14 +92,8 @@ fn golden_adaptive_avg_pool() {
 #[test]
 fn golden_efficientnet_slim() {
     for fixture in fixtures("efficientnet_slim") {
-        let mut weights = TensorMap::new(&fixture.name);
-        for name in fixture.names() {
-            if let Some(torch_name) = name.strip_prefix("weight.") {
-                weights.insert(torch_name, fixture.tensor(&name));
-            }
-        }
         for (backend, device) in device::built() {
-            let network = slim_config(&fixture).init(&device).load(weights.clone()).unwrap();
+            let network = slim_config(&fixture).init(&device).load(stored_weights(&fixture)).unwrap();
             let input = Tensor::from_data(fixture.tensor("input"), &device);
             let names: Vec<String> =
                 fixture.names().iter().filter_map(|n| n.strip_prefix("out.").map(String::from)).collect();
@@ -117,18 +113,148 @@ fn golden_efficientnet_slim() {
     }
 }
 
-fn slim_config(fixture: &Fixture) -> EfficientNetLiteConfig {
+/// ResNets, VGGs and EfficientNets of other libraries: with the fixture's weights, or with weights by its formula.
+#[test]
+fn golden_torchvision_encoder() {
+    let device = flex();
+    for fixture in fixtures("torchvision_encoder") {
+        let network = encoder_config(&fixture).init(&device);
+        let weights = match fixture.meta["formula"].is_string() {
+            true => by_formula(&fixture, &network),
+            false => stored_weights(&fixture),
+        };
+        let network = network.load(weights).unwrap();
+        let input = match fixture.has("input") {
+            true => fixture.tensor("input"),
+            false => {
+                let shape: Vec<usize> = sizes(&fixture.meta["config"]["input"]);
+                let seed = fixture.size("seed") as u32;
+                TensorData::new(hashed("input", seed, [-2.0, 2.0], shape.iter().product()), shape)
+            }
+        };
+        let input = Tensor::from_data(input, &device);
+        let outs: Vec<String> =
+            fixture.names().iter().filter_map(|n| n.strip_prefix("out.").map(String::from)).collect();
+        let mut layers: Vec<&str> = outs.iter().map(String::as_str).collect();
+        let unfolded = network.features(input.clone(), &layers).unwrap();
+        check_maps(&fixture, &layers, unfolded, "layer by layer");
+        // A convolution before its norm is not in a folded network.
+        layers.retain(|layer| *layer != "conv1");
+        let folded = network.fold().features(input, &layers).unwrap();
+        check_maps(&fixture, &layers, folded, "folded");
+    }
+}
+
+fn check_maps(fixture: &Fixture, layers: &[&str], maps: Vec<Tensor<4>>, path: &str) {
+    for (layer, map) in layers.iter().zip(maps) {
+        let what = format!("{}: {layer} {path}", fixture.name);
+        let (got, want) = (numbers(map), fixture.f32s(&format!("out.{layer}")));
+        assert_close(&got, &want, fixture.tolerance(layer), &what);
+        let squares = |numbers: &mut dyn Iterator<Item = f64>| numbers.map(|n| n * n).sum::<f64>().sqrt();
+        let off = squares(&mut got.iter().zip(&want).map(|(g, w)| f64::from(*g) - f64::from(*w)));
+        let relative = off / squares(&mut want.iter().map(|w| f64::from(*w)));
+        // Where torch in f32 is itself not as near as that, three times its distance.
+        let torch = fixture.meta["tolerance"][layer]["torch_f32_relative"].as_f64().unwrap_or(0.0);
+        let bound = f64::max(1e-5, 3.0 * torch);
+        assert!(relative <= bound, "{what}: the relative error is {relative:.1e}, above {bound:.1e}");
+    }
+}
+
+fn encoder_config(fixture: &Fixture) -> EncoderConfig {
+    let config = &fixture.meta["config"];
+    if let Some(name) = config["arch"].as_str() {
+        return EncoderConfig::named(name).unwrap();
+    }
+    let classes = fixture.size("classes");
+    if let Some(layers) = config["cfg"].as_array() {
+        let stages = layers.split(|layer| layer == "M").filter(|stage| !stage.is_empty());
+        let stages = stages.map(|stage| stage.iter().map(|width| width.as_u64().unwrap() as usize).collect()).collect();
+        let batch_norm = config["bn"].as_bool().unwrap();
+        return EncoderConfig::Vgg(VggConfig {
+            stages,
+            batch_norm,
+            hidden: fixture.size("hidden"),
+            classes,
+            dropout: 0.5,
+        });
+    }
+    let block = match config["block"].as_str().unwrap() {
+        "basic" => Block::Basic,
+        _ => Block::Bottleneck,
+    };
+    let blocks = sizes(&config["layers"]).try_into().unwrap();
+    EncoderConfig::ResNet(ResNetConfig { block, blocks, width: fixture.size("width"), classes })
+}
+
+fn stored_weights(fixture: &Fixture) -> TensorMap {
+    let mut weights = TensorMap::new(&fixture.name);
+    for name in fixture.names() {
+        if let Some(torch_name) = name.strip_prefix("weight.") {
+            weights.insert(torch_name, fixture.tensor(&name));
+        }
+    }
+    weights
+}
+
+/// Every tensor of the file, by the rules in the fixture. The names are the network's own in torchvision's manner, or
+/// the fixture's `state_dict`.
+fn by_formula(fixture: &Fixture, network: &Encoder) -> TensorMap {
+    let seed = fixture.size("seed") as u32;
+    let named: Vec<(String, Vec<usize>)> = match fixture.meta["state_dict"].as_array() {
+        Some(rows) => rows.iter().map(|row| (row[0].as_str().unwrap().to_string(), sizes(&row[1]))).collect(),
+        None => network.tensors().iter().map(|(name, tensor)| (name.to_string(), tensor.shape().to_vec())).collect(),
+    };
+    let mut weights = TensorMap::new(&fixture.name);
+    for (name, shape) in named {
+        let bounds = match () {
+            () if name.ends_with("running_mean") => [-0.2, 0.2],
+            () if name.ends_with("running_var") => [0.5, 1.5],
+            () if name.contains("bias") => [-0.1, 0.1],
+            () if shape.len() == 1 => [0.5, 1.5],
+            () => {
+                let bound = (6.0 / shape[1..].iter().product::<usize>() as f64).sqrt();
+                [-bound, bound]
+            }
+        };
+        let numbers = hashed(&name, seed, bounds, shape.iter().product());
+        if let Some(first) = fixture.meta["weight_first_values"][&name].as_array() {
+            let first: Vec<f32> = first.iter().map(|number| number.as_f64().unwrap() as f32).collect();
+            assert_eq!(&numbers[..first.len()], first, "{name}: the formula");
+        }
+        weights.insert(name, TensorData::new(numbers, shape));
+    }
+    weights
+}
+
+/// The fixtures' formula: numbers within `bounds` by a hash of their place and their tensor's name.
+fn hashed(name: &str, seed: u32, [low, high]: [f64; 2], count: usize) -> Vec<f32> {
+    let fnv = name.bytes().fold(0x811C_9DC5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
+    let number = |index: u32| {
+        let mut x = index.wrapping_mul(0x9E37_79B1).wrapping_add(fnv ^ seed);
+        x = (x ^ (x >> 16)).wrapping_mul(0x85EB_CA6B);
+        x = (x ^ (x >> 13)).wrapping_mul(0xC2B2_AE35);
+        x ^= x >> 16;
+        (low + (high - low) * (f64::from(x >> 8) / f64::from(1 << 24))) as f32
+    };
+    (0..count as u32).map(number).collect()
+}
+
+fn sizes(list: &Value) -> Vec<usize> {
+    list.as_array().unwrap().iter().map(|size| size.as_u64().unwrap() as usize).collect()
+}
+
+fn slim_config(fixture: &Fixture) -> EfficientNetConfig {
     let rows = fixture.meta["config"]["blocks"].as_array().unwrap();
     let stages = rows.iter().map(|row| {
         let column = |index: usize| row[index].as_u64().unwrap() as usize;
         Stage::new(column(0), column(1), column(2), column(3), [column(4), column(5)])
     });
-    EfficientNetLiteConfig {
+    EfficientNetConfig {
         stem: fixture.size("stem"),
         stages: stages.collect(),
         head: fixture.size("head"),
         classes: fixture.size("classes"),
-        ..EfficientNetLiteConfig::lite0()
+        ..EfficientNetConfig::lite0()
     }
 }
 
@@ -139,8 +265,8 @@ fn golden_efficientnet_real() {
     let device = flex();
     let published = std::env::var_os("EFFNET_LITE0_PTH");
     let network = match &published {
-        Some(path) => EfficientNetLiteConfig::lite0().init(&device).load(read(path).unwrap()).unwrap(),
-        None => EfficientNetLite::lite0_imagenet(&device).unwrap(),
+        Some(path) => EfficientNetConfig::lite0().init(&device).load(read(path).unwrap()).unwrap(),
+        None => Encoder::lite0_imagenet(&device).unwrap(),
     };
     let folded = network.fold();
     for fixture in fixtures("efficientnet_real") {
@@ -173,7 +299,7 @@ fn golden_efficientnet_real() {
 fn crops(fixture: &Fixture) -> Vec<RgbImage> {
     let want = bytes(fixture, "crop_u8");
     let photos = fixture.meta["photos"].as_array().unwrap();
-    let preprocess = EfficientNetLiteConfig::lite0().preprocess();
+    let preprocess = EfficientNetConfig::lite0().preprocess();
     let crop = |(photo, want): (&Value, &[u8])| {
         let file = photo.as_str().unwrap();
         let got = preprocess.picture(&io::read(fixture.path(file), &Decoding::default()).unwrap());
@@ -201,7 +327,7 @@ fn part_of(part: &str, features: impl Fn(Tensor<4>, &[&str]) -> Vec<Tensor<4>>, 
 #[test]
 fn two_photos_are_recognised() {
     let device = flex();
-    let network: FoldedEfficientNetLite = EfficientNetLite::lite0_imagenet(&device).unwrap().fold();
+    let network: FoldedEncoder = Encoder::lite0_imagenet(&device).unwrap().fold();
     let names = labels();
     assert_eq!(names.len(), 1000);
     for (file, size, expected) in [
@@ -210,7 +336,7 @@ fn two_photos_are_recognised() {
     ] {
         let path = format!("{}/tests/golden/vision/photos/{file}", env!("CARGO_MANIFEST_DIR"));
         let photo = io::read(path, &Decoding::default()).unwrap();
-        let lite0 = EfficientNetLiteConfig::lite0().preprocess();
+        let lite0 = EfficientNetConfig::lite0().preprocess();
         let exact = Preprocess { size: Size::Exact { width: size.0, height: size.1 }, ..lite0.clone() };
         for (preprocess, tolerance) in [(exact, 4e-3), (lite0, 4e-2)] {
             let input = preprocess.batch(std::slice::from_ref(&photo), &device);

@@ -7,10 +7,10 @@ use anyhow::Result;
 use burn::tensor::Device;
 use sensorium_core::files::write_atomic;
 use sensorium_core::weights::read;
-use sensorium_vision::efficientnet::{EfficientNetLite, EfficientNetLiteConfig, FoldedEfficientNetLite};
-use sensorium_vision::efficientnet::{labels, top_classes};
+use sensorium_vision::efficientnet::{EfficientNetConfig, labels, top_classes};
 use sensorium_vision::io::{self, Decoding};
 use sensorium_vision::resize::{Filter, resize};
+use sensorium_vision::{Encoder, FoldedEncoder};
 use serde::Serialize;
 
 use crate::arrays::{check_ending, write_numbers};
@@ -106,10 +106,10 @@ fn expand(named: &[PathBuf]) -> Result<Vec<PathBuf>> {
     Ok(pictures)
 }
 
-fn network(weights: Option<&Path>, device: &Device) -> Result<FoldedEfficientNetLite> {
+fn network(weights: Option<&Path>, device: &Device) -> Result<FoldedEncoder> {
     let network = match weights {
-        Some(path) => EfficientNetLiteConfig::lite0().init(device).load(read(path)?)?,
-        None => EfficientNetLite::lite0_imagenet(device)?,
+        Some(path) => EfficientNetConfig::lite0().init(device).load(read(path)?)?,
+        None => Encoder::lite0_imagenet(device)?,
     };
     Ok(network.fold())
 }
@@ -128,15 +128,9 @@ struct Named {
     logit: f32,
 }
 
-fn classify(
-    pictures: &[PathBuf],
-    top: usize,
-    network: &FoldedEfficientNetLite,
-    device: &Device,
-    json: bool,
-) -> Result<()> {
+fn classify(pictures: &[PathBuf], top: usize, network: &FoldedEncoder, device: &Device, json: bool) -> Result<()> {
     let labels = labels();
-    let preprocess = EfficientNetLiteConfig::lite0().preprocess();
+    let preprocess = EfficientNetConfig::lite0().preprocess();
     let mut classified = Vec::new();
     for files in pictures.chunks(BATCH) {
         let logits = network.forward(preprocess.batch(&decode(files)?, device));
@@ -168,11 +162,11 @@ fn features(
     pictures: &[PathBuf],
     layer: &str,
     out: &Path,
-    network: &FoldedEfficientNetLite,
+    network: &FoldedEncoder,
     device: &Device,
     json: bool,
 ) -> Result<()> {
-    let preprocess = EfficientNetLiteConfig::lite0().preprocess();
+    let preprocess = EfficientNetConfig::lite0().preprocess();
     let (mut numbers, mut shape) = (Vec::new(), [0; 4]);
     for files in pictures.chunks(BATCH) {
         let map = network.features(preprocess.batch(&decode(files)?, device), &[layer])?.remove(0);

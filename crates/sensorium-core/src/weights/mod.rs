@@ -41,7 +41,7 @@ mod zip;
 
 use std::path::Path;
 
-pub use module::{Allow, load_into, tensors_of};
+pub use module::{Allow, load_into, load_named, tensors_of};
 pub use npy::write_npy;
 pub use record::{load_module, save_module};
 pub use safetensors::{parse_safetensors, write_safetensors};

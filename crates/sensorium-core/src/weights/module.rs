@@ -37,14 +37,29 @@ impl Allow<'_> {
 /// The module with its parameters and running statistics replaced by the tensors, which are in torch's names and
 /// layout. They take on the parameters' number format and device; whether a parameter is trained stays as it was.
 ///
-/// Where names differ beyond that, [rename](TensorMap::rename) the tensors first. The batch counters of torch's batch
+/// Where names differ beyond that, use [`load_named`]. The batch counters of torch's batch
 /// norms (`num_batches_tracked`), which burn has no place for, may always be left over.
 ///
 /// # Errors
 /// [`Error::Weights`] if names, shapes or kinds of number do not fit, listing all that differ. Nothing is loaded then.
 pub fn load_into<M: Module>(module: M, tensors: &TensorMap, allow: Allow) -> Result<M> {
+    load_named(module, tensors, str::to_string, allow)
+}
+
+/// [`load_into`] for a file with names of its own: `file_name` gives a parameter's name there for its name in torch's
+/// manner. Messages speak of the file's names.
+///
+/// # Errors
+/// As [`load_into`].
+pub fn load_named<M: Module>(
+    module: M,
+    tensors: &TensorMap,
+    file_name: impl Fn(&str) -> String,
+    allow: Allow,
+) -> Result<M> {
     let fail = |reason| Error::Weights { path: tensors.source().to_path_buf(), reason };
-    let slots = slots(&module, Layout::Torch);
+    let mut slots = slots(&module, Layout::Torch);
+    slots.iter_mut().for_each(|slot| slot.name = file_name(&slot.name));
     let offered = tensors.iter().map(|(name, tensor)| (name, tensor.shape(), tensor.dtype()));
     let counters = |name: &str| name.ends_with("num_batches_tracked") || (allow.unused)(name);
     check(&slots, offered, Allow { unused: &counters, ..allow }).map_err(fail)?;

@@ -8,10 +8,11 @@ use burn::tensor::{DType, Device, Tensor, TensorData};
 use rayon::prelude::*;
 use sensorium_core::Error as CoreError;
 use sensorium_core::weights::{self, TensorMap};
-use sensorium_vision::efficientnet::{EfficientNetLite, EfficientNetLiteConfig, FoldedEfficientNetLite};
+use sensorium_vision::efficientnet::EfficientNetConfig;
 use sensorium_vision::io::RgbImage;
 use sensorium_vision::pool::adaptive_avg_pool2d;
 use sensorium_vision::transforms::{Normalise, Preprocess, Size};
+use sensorium_vision::{Encoder, FoldedEncoder};
 use serde::{Deserialize, Serialize};
 
 use super::pairs::{Pairs, Picture};
@@ -88,8 +89,8 @@ impl Features {
             return Err(CoreError::config("layers", format!("{:?}", self.layers), rule).into());
         }
         let network = match &self.weights {
-            None => EfficientNetLite::lite0_imagenet(device)?,
-            Some(file) => EfficientNetLiteConfig::lite0().init(device).load(weights::read(file)?)?,
+            None => Encoder::lite0_imagenet(device)?,
+            Some(file) => EfficientNetConfig::lite0().init(device).load(weights::read(file)?)?,
         };
         Ok(Extractor { features: self.clone(), network: network.fold(), device: device.clone() })
     }
@@ -215,7 +216,7 @@ impl Matrix {
 /// A loaded encoder.
 pub struct Extractor {
     features: Features,
-    network: FoldedEfficientNetLite,
+    network: FoldedEncoder,
     device: Device,
 }
 

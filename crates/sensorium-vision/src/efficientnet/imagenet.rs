@@ -4,22 +4,23 @@ use burn::tensor::{Device, Tensor, TensorData};
 use sensorium_core::weights::{TensorMap, parse_safetensors};
 use serde::Serialize;
 
-use super::{EfficientNetLite, EfficientNetLiteConfig};
+use super::EfficientNetConfig;
 use crate::Result;
+use crate::encoder::Encoder;
 
 const WEIGHTS: &[u8] = include_bytes!("../../assets/efficientnet-lite0-i16.safetensors");
 const LABELS: &str = include_str!("../../assets/imagenet-labels.txt");
 
-impl EfficientNetLite {
+impl Encoder {
     /// EfficientNet-Lite0 with the bundled ImageNet weights: the published ones at 16 bits a weight (see
     /// `assets/LICENSES.md`), which moves logits by less than 1e-3 of the largest. Its input is made by
-    /// `EfficientNetLiteConfig::lite0().preprocess()`.
+    /// `EfficientNetConfig::lite0().preprocess()`.
     ///
     /// # Errors
     /// If the bundled file is damaged.
     pub fn lite0_imagenet(device: &Device) -> Result<Self> {
         let stored = parse_safetensors("efficientnet-lite0-i16.safetensors", WEIGHTS)?;
-        EfficientNetLiteConfig::lite0().init(device).load(expand(&stored)?)
+        EfficientNetConfig::lite0().init(device).load(expand(&stored)?)
     }
 }
 

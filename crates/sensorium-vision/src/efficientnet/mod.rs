@@ -1,44 +1,49 @@
-//! EfficientNet-Lite (Tan and Le 2019, arXiv:1905.11946, as thinned for devices by the TensorFlow `lite` release):
-//! inverted residual blocks with relu6 and without squeeze-and-excitation.
+//! EfficientNet (Tan and Le 2019, arXiv:1905.11946): inverted residual blocks, and EfficientNet-Lite, its thinning for
+//! devices by the TensorFlow `lite` release: relu6 and no squeeze-and-excitation.
 //!
-//! Weights keep the names of the efficientnet-pytorch family (`_conv_stem`, `_blocks.0._bn1`, ...); padding is
-//! TensorFlow's SAME, the odd pixel below and right. Stochastic depth, a training-time regulariser, is left out.
+//! Layers: `stem`, every block as `block0`, `features` (the last map), `pooled`, `logits`. Weight files in the names of
+//! efficientnet-pytorch (`_conv_stem`, `_blocks.0._bn1`), timm (`conv_stem`, `blocks.0.0.conv_dw`) or torchvision
+//! (`features.0.0`). Stochastic depth, a training-time regulariser, is left out.
 //!
 //! ```
 //! use burn::tensor::Device;
 //! use image::RgbImage;
-//! use sensorium_vision::efficientnet::{EfficientNetLite, EfficientNetLiteConfig};
+//! use sensorium_vision::Encoder;
+//! use sensorium_vision::efficientnet::EfficientNetConfig;
 //!
 //! let device = Device::flex();
-//! let network = EfficientNetLite::lite0_imagenet(&device)?.fold();
-//! let input = EfficientNetLiteConfig::lite0().preprocess().batch(&[RgbImage::new(300, 200)], &device);
+//! let network = Encoder::lite0_imagenet(&device)?.fold();
+//! let input = EfficientNetConfig::lite0().preprocess().batch(&[RgbImage::new(300, 200)], &device);
 //! let maps = network.features(input, &["block4", "logits"])?;
 //! assert_eq!(maps[0].dims(), [1, 40, 28, 28]);
 //! assert_eq!(maps[1].dims(), [1, 1000, 1, 1]);
 //! # Ok::<(), sensorium_vision::Error>(())
 //! ```
 
-mod cpu;
-mod folded;
 mod imagenet;
-mod layer;
+mod names;
+#[cfg(test)]
+mod tests;
 
 use std::ops::ControlFlow;
 
-use burn::module::{Module, Param};
+use burn::module::Module;
 use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::{BatchNorm, BatchNormConfig, Dropout, DropoutConfig, Linear, LinearConfig, PaddingConfig2d};
-use burn::tensor::{Device, Tensor, activation, assert_shape, module};
-pub use folded::FoldedEfficientNetLite;
+use burn::tensor::{Device, Tensor, activation, module};
 pub use imagenet::{Class, labels, top_classes};
-use layer::Kept;
-pub use layer::Layer;
+pub(crate) use names::{Library, Names};
 use sensorium_core::Error;
-use sensorium_core::weights::{Allow, TensorMap, load_into};
+use sensorium_core::weights::{Allow, TensorMap, load_named};
 use serde::{Deserialize, Serialize};
 
 use crate::Result;
-use crate::transforms::Preprocess;
+use crate::batch_norm::{merge, normed, torch_norm};
+use crate::cpu::{self, After, Convolution, Depthwise, Program, Stem, Step};
+use crate::encoder::Encoder;
+use crate::fine_tuning::FineTuning;
+use crate::layers::Kept;
+use crate::transforms::{Normalise, Preprocess};
 
 /// A run of blocks of one shape; only the first one strides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -65,9 +70,33 @@ impl Stage {
     }
 }
 
-/// The sizes of an [`EfficientNetLite`].
+/// What a network of the first release and one of the Lite release do differently.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// SiLU, and squeeze-and-excitation in each block.
+    Standard,
+    /// relu6, no squeeze-and-excitation.
+    Lite,
+}
+
+/// How convolutions reach beyond the edges of a map.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Edges {
+    /// TensorFlow's SAME: the odd pixel of padding below and right. Norms have TensorFlow's epsilon, 1e-3.
+    TensorFlow,
+    /// The same padding on all sides. Norms have torch's epsilon, 1e-5.
+    Torch,
+}
+
+/// The sizes of an EfficientNet.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct EfficientNetLiteConfig {
+pub struct EfficientNetConfig {
+    /// Activation and squeeze-and-excitation.
+    pub kind: Kind,
+    /// Padding and the norms' epsilon: those of the framework that the weights were trained in.
+    pub edges: Edges,
     /// Channels after the first convolution.
     pub stem: usize,
     /// The runs of blocks; channels in follow from the run before.
@@ -82,10 +111,17 @@ pub struct EfficientNetLiteConfig {
     pub dropout: f64,
 }
 
-impl EfficientNetLiteConfig {
+impl EfficientNetConfig {
+    /// EfficientNet-B0 on ImageNet: 224 × 224, 1,000 classes, 5,288,548 parameters.
+    pub fn b0() -> Self {
+        Self { kind: Kind::Standard, edges: Edges::Torch, ..Self::lite0() }
+    }
+
     /// EfficientNet-Lite0 on ImageNet: 224 × 224, 1,000 classes, 4,652,008 parameters.
     pub fn lite0() -> Self {
         Self {
+            kind: Kind::Lite,
+            edges: Edges::TensorFlow,
             stem: 32,
             stages: vec![
                 Stage::new(1, 3, 1, 1, [32, 16]),
@@ -103,6 +139,45 @@ impl EfficientNetLiteConfig {
         }
     }
 
+    /// EfficientNet-Lite1 on ImageNet: 240 × 240, 5,416,680 parameters.
+    pub fn lite1() -> Self {
+        Self::lite(1.0, 1.1, 240, 0.2)
+    }
+
+    /// EfficientNet-Lite2 on ImageNet: 260 × 260, 6,092,072 parameters.
+    pub fn lite2() -> Self {
+        Self::lite(1.1, 1.2, 260, 0.3)
+    }
+
+    /// EfficientNet-Lite3 on ImageNet: 280 × 280, 8,197,096 parameters.
+    pub fn lite3() -> Self {
+        Self::lite(1.2, 1.4, 280, 0.3)
+    }
+
+    /// EfficientNet-Lite4 on ImageNet: 300 × 300, 13,006,568 parameters.
+    pub fn lite4() -> Self {
+        Self::lite(1.4, 1.8, 300, 0.3)
+    }
+
+    /// [`lite0`](Self::lite0) made `width` times as wide and `depth` times as deep. The Lite release keeps the first
+    /// convolution, the last map, and the length of the first and the last stage.
+    fn lite(width: f64, depth: f64, resolution: u32, dropout: f64) -> Self {
+        let base = Self::lite0();
+        let mut channels = base.stem;
+        let last = base.stages.len() - 1;
+        let stages = base.stages.iter().enumerate().map(|(index, stage)| {
+            let repeat = match index {
+                first_or_last if first_or_last == 0 || first_or_last == last => stage.repeat,
+                _ => (stage.repeat as f64 * depth).ceil() as usize,
+            };
+            let channels_out = rounded(stage.channels_out as f64 * width);
+            let scaled = Stage { repeat, channels_in: channels, channels_out, ..*stage };
+            channels = channels_out;
+            scaled
+        });
+        Self { stages: stages.collect(), resolution, dropout, ..base }
+    }
+
     /// A network that runs in a moment, for tests: 32 × 32, 5 classes, no dropout.
     pub fn tiny() -> Self {
         Self {
@@ -116,12 +191,17 @@ impl EfficientNetLiteConfig {
             classes: 5,
             resolution: 32,
             dropout: 0.0,
+            ..Self::lite0()
         }
     }
 
     /// What a picture goes through before this network.
     pub fn preprocess(&self) -> Preprocess {
-        Preprocess::efficientnet_lite(self.resolution)
+        let lite = Preprocess::efficientnet_lite(self.resolution);
+        match self.kind {
+            Kind::Lite => lite,
+            Kind::Standard => Preprocess { normalise: Normalise::IMAGENET, ..lite },
+        }
     }
 
     /// Checks the sizes, as read from a file.
@@ -163,30 +243,40 @@ impl EfficientNetLiteConfig {
     ///
     /// # Panics
     /// If [`validate`](Self::validate) finds a fault.
-    pub fn init(&self, device: &Device) -> EfficientNetLite {
-        self.validate().unwrap_or_else(|fault| panic!("EfficientNetLiteConfig: {fault}"));
+    pub fn init(&self, device: &Device) -> Encoder {
+        self.validate().unwrap_or_else(|fault| panic!("EfficientNetConfig: {fault}"));
+        let make = Maker { kind: self.kind, edges: self.edges, device };
         let blocks = self.stages.iter().flat_map(|stage| {
             (0..stage.repeat).map(|index| match index {
-                0 => InvertedResidual::init(stage, stage.channels_in, stage.stride, device),
-                _ => InvertedResidual::init(stage, stage.channels_out, 1, device),
+                0 => InvertedResidual::init(stage, stage.channels_in, stage.stride, &make),
+                _ => InvertedResidual::init(stage, stage.channels_out, 1, &make),
             })
         });
         let last = self.stages[self.stages.len() - 1].channels_out;
-        EfficientNetLite {
-            conv_stem: convolution(3, self.stem, 3, 2, 1, device),
-            bn0: norm(self.stem, device),
+        Encoder::EfficientNet(EfficientNet {
+            conv_stem: make.convolution(3, self.stem, 3, 2, 1),
+            bn0: make.norm(self.stem),
             blocks: blocks.collect(),
-            conv_head: convolution(last, self.head, 1, 1, 1, device),
-            bn1: norm(self.head, device),
+            conv_head: make.convolution(last, self.head, 1, 1, 1),
+            bn1: make.norm(self.head),
             dropout: DropoutConfig::new(self.dropout).init(),
             fc: LinearConfig::new(self.head, self.classes).init(device),
-        }
+            activation: self.kind,
+            edges: self.edges,
+            repeats: self.stages.iter().map(|stage| stage.repeat).collect(),
+        })
     }
 }
 
-/// EfficientNet-Lite: a picture to class logits, or to any map on the way.
+/// To the nearest multiple of 8, but never down by more than a tenth.
+fn rounded(channels: f64) -> usize {
+    let nearest = ((channels + 4.0) as usize / 8 * 8).max(8);
+    if (nearest as f64) < 0.9 * channels { nearest + 8 } else { nearest }
+}
+
+/// An EfficientNet; see [`Encoder`].
 #[derive(Module, Debug)]
-pub struct EfficientNetLite {
+pub struct EfficientNet {
     conv_stem: Conv2d,
     bn0: Option<BatchNorm>,
     blocks: Vec<InvertedResidual>,
@@ -194,114 +284,194 @@ pub struct EfficientNetLite {
     bn1: Option<BatchNorm>,
     dropout: Dropout,
     fc: Linear,
+    #[module(skip)]
+    activation: Kind,
+    #[module(skip)]
+    edges: Edges,
+    /// Blocks in each stage.
+    #[module(skip)]
+    repeats: Vec<usize>,
 }
 
-impl EfficientNetLite {
-    /// Puts tensors in the names of the efficientnet-pytorch family into the network.
-    ///
-    /// # Errors
-    /// If a tensor is missing, left over, or of another shape; the message names the file and the tensors.
-    pub fn load(self, tensors: TensorMap) -> Result<Self> {
-        Ok(load_into(self, &tensors.rename(plain_name)?, Allow::NOTHING)?)
-    }
-
-    /// The class logits.
-    ///
-    /// # Shapes
-    /// - input: `[batch, 3, height, width]`
-    /// - output: `[batch, classes]`
-    ///
-    /// # Panics
-    /// If the input does not have 3 channels.
-    pub fn forward(&self, input: Tensor<4>) -> Tensor<2> {
-        let [logits] = self.maps(input, &[Layer::Logits]).try_into().expect("one map for one layer");
-        logits.flatten(1, 3)
-    }
-
-    /// The maps of the layers called `layers` (see [`Layer`]), in that order.
-    ///
-    /// # Shapes
-    /// - input: `[batch, 3, height, width]`
-    /// - output: each `[batch, channels, height, width]`; `pooled` and `logits` are 1 × 1
-    ///
-    /// # Errors
-    /// If the network has no layer of a name.
-    ///
-    /// # Panics
-    /// If the input does not have 3 channels.
-    pub fn features(&self, input: Tensor<4>, layers: &[&str]) -> Result<Vec<Tensor<4>>> {
-        Ok(self.maps(input, &Layer::parse_all(layers, self.blocks.len())?))
-    }
-
-    fn maps(&self, input: Tensor<4>, layers: &[Layer]) -> Vec<Tensor<4>> {
-        let mut kept = Kept::new(layers);
-        let _ = self.run(input, &mut kept);
-        kept.into_maps()
+impl EfficientNet {
+    pub(crate) fn layers(&self) -> Vec<String> {
+        let blocks = (0..self.blocks.len()).map(|index| format!("block{index}"));
+        let ends = ["features", "pooled", "logits"].map(String::from);
+        std::iter::once("stem".to_string()).chain(blocks).chain(ends).collect()
     }
 
     /// Runs the network for as long as `kept` waits for a map.
-    fn run(&self, input: Tensor<4>, kept: &mut Kept<Tensor<4>>) -> ControlFlow<()> {
-        assert_shape!(input, [_, 3, _, _]);
-        let mut x = activation::relu6(normed(&self.conv_stem, &self.bn0, input)); // [batch, stem, h/2, w/2]
-        kept.see(Layer::Stem, || x.clone())?;
+    pub(crate) fn run(&self, input: Tensor<4>, kept: &mut Kept<Tensor<4>>) -> ControlFlow<()> {
+        let x = self.activation.apply(normed(&self.conv_stem, &self.bn0, input));
+        let mut x = kept.pass("stem", x)?; // [batch, stem, h/2, w/2]
         for (index, block) in self.blocks.iter().enumerate() {
-            x = block.forward(x);
-            kept.see(Layer::Block(index), || x.clone())?;
+            x = kept.pass(&format!("block{index}"), block.forward(x))?;
         }
-        let x = activation::relu6(normed(&self.conv_head, &self.bn1, x)); // [batch, head, h/32, w/32]
-        kept.see(Layer::Features, || x.clone())?;
-        let x = module::adaptive_avg_pool2d(x, [1, 1]); // [batch, head, 1, 1]
-        kept.see(Layer::Pooled, || x.clone())?;
+        let x = self.activation.apply(normed(&self.conv_head, &self.bn1, x));
+        let x = kept.pass("features", x)?; // [batch, head, h/32, w/32]
+        let x = kept.pass("pooled", module::adaptive_avg_pool2d(x, [1, 1]))?; // [batch, head, 1, 1]
         let logits = self.fc.forward(self.dropout.forward(x).flatten::<2>(1, 3)); // [batch, classes]
-        kept.see(Layer::Logits, || logits.clone().unsqueeze_dims(&[2, 3]))
+        kept.see("logits", || logits.clone().unsqueeze_dims(&[2, 3]))
     }
 
-    /// The same function of the input with every batch norm merged into the convolution before it, for inference.
-    pub fn fold(&self) -> FoldedEfficientNetLite {
-        let (conv_stem, bn0) = fold(&self.conv_stem, &self.bn0);
-        let (conv_head, bn1) = fold(&self.conv_head, &self.bn1);
-        FoldedEfficientNetLite::new(Self {
-            conv_stem,
-            bn0,
-            blocks: self.blocks.iter().map(InvertedResidual::fold).collect(),
-            conv_head,
-            bn1,
-            dropout: self.dropout.clone(),
-            fc: self.fc.clone(),
-        })
+    /// The network with every batch norm merged into the convolution before it.
+    pub(crate) fn merged(&self) -> Self {
+        let (conv_stem, bn0) = merge(&self.conv_stem, &self.bn0);
+        let (conv_head, bn1) = merge(&self.conv_head, &self.bn1);
+        let blocks = self.blocks.iter().map(InvertedResidual::merged).collect();
+        Self { conv_stem, bn0, blocks, conv_head, bn1, ..self.clone() }
+    }
+
+    /// The steps of a [`merged`](Self::merged) network; there are kernels for the Lite kind alone.
+    pub(crate) fn program(&self) -> Option<Program> {
+        if self.activation != Kind::Lite {
+            return None;
+        }
+        let layer = |name: &str, from| Step::Layer { name: name.to_string(), from };
+        let stem = Stem::new(&self.conv_stem, self.edges.padding(&self.conv_stem));
+        let mut steps = vec![Step::Stem { stem, after: After::Relu6, to: 0 }, layer("stem", 0)];
+        for (index, block) in self.blocks.iter().enumerate() {
+            steps.push(Step::InvertedResidual(cpu::InvertedResidual {
+                expand: block.expand_conv.as_ref().map(|conv| Convolution::new(conv, self.edges.padding(conv))),
+                depthwise: Depthwise::new(&block.depthwise_conv, self.edges.padding(&block.depthwise_conv)),
+                project: Convolution::new(&block.project_conv, self.edges.padding(&block.project_conv)),
+                residual: block.residual,
+            }));
+            steps.push(layer(&format!("block{index}"), 0));
+        }
+        let head = Convolution::new(&self.conv_head, self.edges.padding(&self.conv_head));
+        let classes = Convolution::linear(&self.fc, [1, 1]);
+        steps.extend([
+            Step::Convolve { convolution: head, from: 0, after: After::Relu6, to: 1 },
+            layer("features", 1),
+            Step::AdaptiveAvgPool { size: [1, 1], from: 1, to: 0 },
+            layer("pooled", 0),
+            Step::Convolve { convolution: classes, from: 0, after: After::Plain, to: 1 },
+            layer("logits", 1),
+        ]);
+        Some(Program::new(steps))
+    }
+
+    /// Puts a weight file's tensors into the network.
+    pub(crate) fn load(self, tensors: &TensorMap) -> Result<Self> {
+        let names = self.file_names(Library::of(tensors));
+        Ok(load_named(self, tensors, |name| names.in_file(name), Allow::NOTHING)?)
+    }
+
+    /// The library's name for each of the network's.
+    pub(crate) fn file_names(&self, library: Library) -> Names {
+        let expands = self.blocks.iter().map(|block| block.expand_conv.is_some()).collect();
+        Names::new(library, &self.repeats, expands)
+    }
+
+    /// The library whose names the network's tensors are saved in.
+    pub(crate) fn library(&self) -> Library {
+        match self.activation {
+            Kind::Standard => Library::Torchvision,
+            Kind::Lite => Library::EfficientNetPytorch,
+        }
+    }
+
+    /// Trains or freezes each part.
+    pub(crate) fn fine_tune(self, tuning: &FineTuning) -> Self {
+        let blocks = self.blocks.into_iter().enumerate();
+        Self {
+            conv_stem: tuning.apply("stem", self.conv_stem),
+            bn0: tuning.apply("stem", self.bn0),
+            blocks: blocks.map(|(index, block)| tuning.apply(&format!("block{index}"), block)).collect(),
+            conv_head: tuning.apply("features", self.conv_head),
+            bn1: tuning.apply("features", self.bn1),
+            fc: tuning.apply("logits", self.fc),
+            ..self
+        }
     }
 }
 
-/// `_blocks.0._bn1.weight` to `blocks.0.bn1.weight`. torch's count of training batches has no use here.
-fn plain_name(name: &str) -> Option<String> {
-    let segments: Vec<_> = name.split('.').map(|segment| segment.strip_prefix('_').unwrap_or(segment)).collect();
-    (segments.last() != Some(&"num_batches_tracked")).then(|| segments.join("."))
+impl Kind {
+    /// The activation.
+    fn apply(self, x: Tensor<4>) -> Tensor<4> {
+        match self {
+            Self::Standard => activation::silu(x),
+            Self::Lite => activation::relu6(x),
+        }
+    }
 }
 
-/// Expand by a 1 × 1 convolution, filter each channel on its own, project back; the input is added where it fits.
+impl Edges {
+    fn padding(self, conv: &Conv2d) -> cpu::Padding {
+        match self {
+            Self::TensorFlow => cpu::Padding::Same,
+            Self::Torch => cpu::Padding::Pixels(conv.kernel_size[0] / 2),
+        }
+    }
+}
+
+/// Makes the layers that networks of both kinds are made of.
+struct Maker<'a> {
+    kind: Kind,
+    edges: Edges,
+    device: &'a Device,
+}
+
+impl Maker<'_> {
+    /// A convolution without bias.
+    fn convolution(&self, from: usize, to: usize, kernel: usize, stride: usize, groups: usize) -> Conv2d {
+        let side = kernel / 2;
+        let padding = match self.edges {
+            Edges::TensorFlow => PaddingConfig2d::Same,
+            Edges::Torch => PaddingConfig2d::Explicit(side, side, side, side),
+        };
+        Conv2dConfig::new([from, to], [kernel, kernel])
+            .with_stride([stride, stride])
+            .with_groups(groups)
+            .with_padding(padding)
+            .with_bias(false)
+            .init(self.device)
+    }
+
+    fn norm(&self, channels: usize) -> Option<BatchNorm> {
+        match self.edges {
+            // .99 of the old value.
+            Edges::TensorFlow => {
+                let config = BatchNormConfig::new(channels).with_epsilon(1e-3).with_momentum(0.01);
+                Some(config.init(self.device))
+            }
+            Edges::Torch => torch_norm(channels, self.device),
+        }
+    }
+}
+
+/// Expand by a 1 × 1 convolution, filter each channel on its own, weigh the channels, project back; the input is added
+/// where it fits.
 #[derive(Module, Debug)]
 struct InvertedResidual {
     expand_conv: Option<Conv2d>,
     bn0: Option<BatchNorm>,
     depthwise_conv: Conv2d,
     bn1: Option<BatchNorm>,
+    squeeze: Option<SqueezeExcitation>,
     project_conv: Conv2d,
     bn2: Option<BatchNorm>,
+    #[module(skip)]
+    activation: Kind,
     #[module(skip)]
     residual: bool,
 }
 
 impl InvertedResidual {
-    fn init(stage: &Stage, channels_in: usize, stride: usize, device: &Device) -> Self {
+    fn init(stage: &Stage, channels_in: usize, stride: usize, make: &Maker) -> Self {
         let hidden = channels_in * stage.expand;
         let expands = stage.expand != 1;
+        let squeezed = (channels_in / 4).max(1);
         Self {
-            expand_conv: expands.then(|| convolution(channels_in, hidden, 1, 1, 1, device)),
-            bn0: if expands { norm(hidden, device) } else { None },
-            depthwise_conv: convolution(hidden, hidden, stage.kernel, stride, hidden, device),
-            bn1: norm(hidden, device),
-            project_conv: convolution(hidden, stage.channels_out, 1, 1, 1, device),
-            bn2: norm(stage.channels_out, device),
+            expand_conv: expands.then(|| make.convolution(channels_in, hidden, 1, 1, 1)),
+            bn0: if expands { make.norm(hidden) } else { None },
+            depthwise_conv: make.convolution(hidden, hidden, stage.kernel, stride, hidden),
+            bn1: make.norm(hidden),
+            squeeze: (make.kind == Kind::Standard).then(|| SqueezeExcitation::init(hidden, squeezed, make.device)),
+            project_conv: make.convolution(hidden, stage.channels_out, 1, 1, 1),
+            bn2: make.norm(stage.channels_out),
+            activation: make.kind,
             residual: stride == 1 && channels_in == stage.channels_out,
         }
     }
@@ -312,218 +482,40 @@ impl InvertedResidual {
     fn forward(&self, input: Tensor<4>) -> Tensor<4> {
         let mut x = input.clone();
         if let Some(expand_conv) = &self.expand_conv {
-            x = activation::relu6(normed(expand_conv, &self.bn0, x)); // [batch, hidden, h, w]
+            x = self.activation.apply(normed(expand_conv, &self.bn0, x)); // [batch, hidden, h, w]
         }
-        x = activation::relu6(normed(&self.depthwise_conv, &self.bn1, x)); // [batch, hidden, h/s, w/s]
+        x = self.activation.apply(normed(&self.depthwise_conv, &self.bn1, x)); // [batch, hidden, h/s, w/s]
+        if let Some(squeeze) = &self.squeeze {
+            x = squeeze.forward(x);
+        }
         x = normed(&self.project_conv, &self.bn2, x); // [batch, channels_out, h/s, w/s]
         if self.residual { input + x } else { x }
     }
 
-    fn fold(&self) -> Self {
-        let (depthwise_conv, bn1) = fold(&self.depthwise_conv, &self.bn1);
-        let (project_conv, bn2) = fold(&self.project_conv, &self.bn2);
-        Self {
-            expand_conv: self.expand_conv.as_ref().map(|conv| fold(conv, &self.bn0).0),
-            bn0: None,
-            depthwise_conv,
-            bn1,
-            project_conv,
-            bn2,
-            residual: self.residual,
-        }
+    fn merged(&self) -> Self {
+        let (depthwise_conv, bn1) = merge(&self.depthwise_conv, &self.bn1);
+        let (project_conv, bn2) = merge(&self.project_conv, &self.bn2);
+        let expand_conv = self.expand_conv.as_ref().map(|conv| merge(conv, &self.bn0).0);
+        Self { expand_conv, bn0: None, depthwise_conv, bn1, project_conv, bn2, ..self.clone() }
     }
 }
 
-/// A convolution without bias, padded as TensorFlow's SAME.
-fn convolution(from: usize, to: usize, kernel: usize, stride: usize, groups: usize, device: &Device) -> Conv2d {
-    Conv2dConfig::new([from, to], [kernel, kernel])
-        .with_stride([stride, stride])
-        .with_groups(groups)
-        .with_padding(PaddingConfig2d::Same)
-        .with_bias(false)
-        .init(device)
+/// Each channel times a number between 0 and 1 that the means of all channels decide (Hu et al. 2017, arXiv:1709.01507).
+#[derive(Module, Debug)]
+struct SqueezeExcitation {
+    reduce: Conv2d,
+    expand: Conv2d,
 }
 
-/// TensorFlow's epsilon and momentum (.99 of the old value).
-fn norm(channels: usize, device: &Device) -> Option<BatchNorm> {
-    Some(BatchNormConfig::new(channels).with_epsilon(1e-3).with_momentum(0.01).init(device))
-}
-
-/// A convolution and the batch norm after it, which [`fold`] has taken away.
-fn normed(conv: &Conv2d, norm: &Option<BatchNorm>, input: Tensor<4>) -> Tensor<4> {
-    let x = conv.forward(input);
-    match norm {
-        Some(norm) => norm.forward(x),
-        None => x,
-    }
-}
-
-/// `γ (w·x − μ) / √(σ² + ε) + β` as one convolution with a bias, in the place of the two.
-fn fold(conv: &Conv2d, norm: &Option<BatchNorm>) -> (Conv2d, Option<BatchNorm>) {
-    let mut conv = conv.clone();
-    if let Some(norm) = norm {
-        let deviation = (norm.running_var.value() + norm.epsilon).sqrt();
-        let scale = norm.gamma.val() / deviation; // [channels_out]
-        let bias = norm.beta.val() - norm.running_mean.value() * scale.clone();
-        let channels = scale.dims()[0];
-        conv.weight = Param::from_tensor(conv.weight.val() * scale.reshape([channels, 1, 1, 1]));
-        conv.bias = Some(Param::from_tensor(bias));
-    }
-    (conv, None)
-}
-
-#[cfg(test)]
-mod tests {
-    use burn::tensor::TensorData;
-    use proptest::prelude::*;
-    use sensorium_core::device;
-    use sensorium_core::testing::check_model;
-    use sensorium_core::testing::golden::assert_close;
-    use sensorium_core::weights::tensors_of;
-
-    use super::*;
-
-    fn flex() -> Device {
-        device::parse("flex").unwrap()
+impl SqueezeExcitation {
+    fn init(channels: usize, squeezed: usize, device: &Device) -> Self {
+        let convolution = |from, to| Conv2dConfig::new([from, to], [1, 1]).init(device);
+        Self { reduce: convolution(channels, squeezed), expand: convolution(squeezed, channels) }
     }
 
-    fn waves(shape: [usize; 4], device: &Device) -> Tensor<4> {
-        let count: usize = shape.iter().product();
-        let numbers: Vec<f32> = (0..count).map(|i| ((i * i % 1009) as f32 * 0.7).sin() * 1.5).collect();
-        Tensor::from_data(TensorData::new(numbers, shape), device)
-    }
-
-    fn numbers<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
-        tensor.into_data().try_into_vec_as().unwrap()
-    }
-
-    /// A network whose norms do something.
-    fn with_statistics(config: &EfficientNetLiteConfig, device: &Device) -> EfficientNetLite {
-        device.seed(3);
-        let network = config.init(device);
-        let mut tensors = TensorMap::new("made up");
-        for (name, tensor) in tensors_of(&network).iter() {
-            let shape = tensor.shape().to_vec();
-            let places = (0..tensor.num_elements()).map(|i| i as f32);
-            let numbers: Vec<f32> = match name.rsplit('.').next() {
-                Some("running_mean") => places.map(|i| i.sin() * 0.2).collect(),
-                Some("running_var") => places.map(|i| 0.3 + (i * 0.9).cos().abs()).collect(),
-                Some("bias") => places.map(|i| (i * 1.7).sin() * 0.5).collect(),
-                _ => tensor.iter::<f32>().collect(),
-            };
-            tensors.insert(name, TensorData::new(numbers, shape));
-        }
-        network.load(tensors).unwrap()
-    }
-
-    #[test]
-    fn lite0_has_the_published_parameters_and_keys() {
-        let network = EfficientNetLiteConfig::lite0().init(&flex());
-        let tensors = tensors_of(&network);
-        let of_statistics = |name: &str| name.contains("running_");
-        let parameters: usize = tensors
-            .iter()
-            .filter(|(name, _)| !of_statistics(name))
-            .map(|(_, tensor)| tensor.shape().iter().product::<usize>())
-            .sum();
-        assert_eq!(parameters, 4_652_008);
-        // torch also keeps a count of training batches for each norm.
-        let norms = tensors.names().filter(|name| name.ends_with("running_mean")).count();
-        assert_eq!(tensors.len() + norms, 296);
-        assert!(tensors.get("blocks.15.project_conv.weight").is_some());
-    }
-
-    #[test]
-    fn a_tiny_network_keeps_the_contract() {
-        let config = EfficientNetLiteConfig::tiny();
-        let forward = |network: &EfficientNetLite, device: &Device| network.forward(waves([3, 3, 37, 34], device));
-        check_model("EfficientNet-Lite", |device| config.init(device), forward, [3, 5], 2e-3);
-    }
-
-    #[test]
-    fn folding_keeps_the_function_on_every_backend() {
-        for (backend, device) in device::built() {
-            let network = with_statistics(&EfficientNetLiteConfig::tiny(), &device);
-            let folded = network.fold();
-            let want = numbers(network.forward(waves([2, 3, 33, 40], &device)));
-            let got = numbers(folded.forward(waves([2, 3, 33, 40], &device)));
-            assert_close(&got, &want, (1e-4, 1e-4), &format!("folded on {backend}"));
-        }
-    }
-
-    #[test]
-    fn layers_are_given_in_the_order_asked_and_unknown_ones_refused() {
-        let device = flex();
-        let network = EfficientNetLiteConfig::tiny().init(&device);
-        let layers = ["logits", "block1", "stem", "block1"];
-        for maps in [
-            network.features(waves([1, 3, 32, 32], &device), &layers).unwrap(),
-            network.fold().features(waves([1, 3, 32, 32], &device), &layers).unwrap(),
-        ] {
-            let shapes: Vec<_> = maps.iter().map(|map| map.dims()).collect();
-            assert_eq!(shapes, [[1, 5, 1, 1], [1, 12, 8, 8], [1, 8, 16, 16], [1, 12, 8, 8]]);
-        }
-        let error = network.features(waves([1, 3, 32, 32], &device), &["block4"]).unwrap_err().to_string();
-        assert_eq!(error, "layer 'block4': the network has stem, block0 to block3, features, pooled, logits");
-    }
-
-    #[test]
-    fn settings_that_cannot_be_are_refused() {
-        let lite0 = EfficientNetLiteConfig::lite0;
-        let fault = |config: EfficientNetLiteConfig| config.validate().unwrap_err().to_string();
-        assert!(fault(EfficientNetLiteConfig { head: 0, ..lite0() }).starts_with("head = 0"));
-        assert!(fault(EfficientNetLiteConfig { dropout: 1.0, ..lite0() }).starts_with("dropout = 1"));
-        let mut config = lite0();
-        config.stages[2].channels_in = 25;
-        assert_eq!(fault(config), "stages.2.channels_in = 25: must be 24, what comes before");
-        let mut config = lite0();
-        config.stages[1].kernel = 4;
-        assert_eq!(fault(config), "stages.1.kernel = 4: must be 3, 5 or 7");
-        assert!(lite0().validate().is_ok() && EfficientNetLiteConfig::tiny().validate().is_ok());
-    }
-
-    #[test]
-    fn weights_of_another_size_are_refused() {
-        let device = flex();
-        let other = EfficientNetLiteConfig { head: 25, ..EfficientNetLiteConfig::tiny() };
-        let tensors = tensors_of(&other.init(&device));
-        let error = EfficientNetLiteConfig::tiny().init(&device).load(tensors).unwrap_err().to_string();
-        assert!(error.contains("conv_head.weight"), "{error}");
-    }
-
-    /// A height or a width; half of them smaller than a filter or little larger.
-    fn side() -> impl Strategy<Value = usize> {
-        prop_oneof![1usize..10, 1usize..70]
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(128))]
-
-        /// Every shape of block and picture, on the crate's own kernels.
-        #[test]
-        fn own_kernels_equal_the_backend(
-            size in (side(), side()), batch in 1usize..4, stem in 1usize..60, stages in proptest::collection::vec(
-                (1usize..3, 0usize..3, 1usize..4, 1usize..4, 1usize..60), 1..4),
-        ) {
-            let mut channels = stem;
-            let stages = stages.into_iter().map(|(repeat, kernel, stride, expand, out)| {
-                let stage = Stage::new(repeat, 3 + 2 * kernel, stride, expand, [channels, out]);
-                channels = out;
-                stage
-            });
-            let config = EfficientNetLiteConfig { stem, stages: stages.collect(), ..EfficientNetLiteConfig::tiny() };
-            let network = with_statistics(&config, &flex());
-            let blocks = network.blocks.len();
-            let last = format!("block{}", blocks - 1);
-            let layers = ["stem", "block0", &last, "features", "pooled", "logits"];
-            let want = network.features(waves([batch, 3, size.0, size.1], &flex()), &layers).unwrap();
-            let got = network.fold().features(waves([batch, 3, size.0, size.1], &flex()), &layers).unwrap();
-            for ((layer, want), got) in layers.iter().zip(want).zip(got) {
-                prop_assert_eq!(got.dims(), want.dims());
-                let want = numbers(want);
-                let largest = f64::from(want.iter().fold(1.0_f32, |m, v| m.max(v.abs())));
-                assert_close(&numbers(got), &want, (1e-4 * largest, 1e-4), layer);
-            }
-        }
+    fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        let means = module::adaptive_avg_pool2d(x.clone(), [1, 1]); // [batch, channels, 1, 1]
+        let squeezed = activation::silu(self.reduce.forward(means));
+        x * activation::sigmoid(self.expand.forward(squeezed))
     }
 }

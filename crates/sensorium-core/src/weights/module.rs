@@ -83,7 +83,8 @@ pub fn tensors_of<M: Module>(module: &M) -> TensorMap {
         assert!(NumberKind::of(tensor.dtype()).is_some(), "'{}' is quantised: dequantise it first", slot.path);
         tensors.insert(slot.name, if slot.turned { turn(&tensor) } else { tensor });
     });
-    module.visit(&mut visitor);
+    // Running statistics take in what the last training batches added when a module is made ready for inference.
+    module.valid().visit(&mut visitor);
     tensors
 }
 

@@ -90,7 +90,12 @@ fn convolution_widths<S: Simd, const W: usize, const R: usize>(simd: S, mut task
     }
 }
 
-/// `V` registers of columns over all pixels, `M` or `N` pixels at a time, whichever leaves no rest.
+/// Rows of taps whose weights are used for all pixels before the next ones are read: those of 48 columns fill half of a
+/// first-level cache.
+const TAPS_AT_A_TIME: usize = 3;
+
+/// `V` registers of columns over all pixels, `M` or `N` pixels at a time, whichever leaves no rest. The sums of some
+/// rows of taps are put down in `out` and taken up with the next.
 #[inline(always)]
 fn convolution_columns<S: Simd, const W: usize, const V: usize, const M: usize, const N: usize>(
     simd: S,
@@ -98,16 +103,33 @@ fn convolution_columns<S: Simd, const W: usize, const V: usize, const M: usize, 
     column: usize,
 ) {
     let pixels = task.out.len() / W;
-    let mut pixel = 0;
-    while pixel < pixels {
-        pixel += match pixels - pixel {
-            left if left % N == 0 => convolution_tile::<S, W, V, N>(simd, task, pixel, column),
-            left if left >= M => convolution_tile::<S, W, V, M>(simd, task, pixel, column),
-            left if left >= 4 => convolution_tile::<S, W, V, 4>(simd, task, pixel, column),
-            left if left >= 2 => convolution_tile::<S, W, V, 2>(simd, task, pixel, column),
-            _ => convolution_tile::<S, W, V, 1>(simd, task, pixel, column),
-        };
+    let rows = task.source.channels.div_ceil(GROUP) * task.windows.kernel[0];
+    let step = (TAPS_AT_A_TIME / task.windows.kernel[1]).max(1);
+    let mut first = 0;
+    while first < rows {
+        let part = Part { first, end: rows.min(first + step), last: first + step >= rows };
+        let mut pixel = 0;
+        while pixel < pixels {
+            pixel += match pixels - pixel {
+                left if left % M == 0 => convolution_tile::<S, W, V, M>(simd, task, part, pixel, column),
+                left if left % N == 0 => convolution_tile::<S, W, V, N>(simd, task, part, pixel, column),
+                left if left >= M => convolution_tile::<S, W, V, M>(simd, task, part, pixel, column),
+                left if left >= 4 => convolution_tile::<S, W, V, 4>(simd, task, part, pixel, column),
+                left if left >= 2 => convolution_tile::<S, W, V, 2>(simd, task, part, pixel, column),
+                _ => convolution_tile::<S, W, V, 1>(simd, task, part, pixel, column),
+            };
+        }
+        first += step;
     }
+}
+
+/// Some of the rows of taps, counted group by group.
+#[derive(Clone, Copy)]
+struct Part {
+    first: usize,
+    end: usize,
+    /// Whether the sums are then complete.
+    last: bool,
 }
 
 /// What a window's pixels outside of the source hold.
@@ -118,37 +140,43 @@ static OUTSIDE: [f32; GROUP] = [0.0; GROUP];
 fn convolution_tile<S: Simd, const W: usize, const V: usize, const M: usize>(
     simd: S,
     task: &mut ConvolutionTask,
+    part: Part,
     pixel: usize,
     column: usize,
 ) -> usize {
-    let bias = registers::<S, V>(&task.bias[column..]);
-    let mut sums = [*bias; M];
-    let Map { height, width, .. } = *task.source;
+    let mut sums = [*registers::<S, V>(&task.bias[column..]); M];
+    if part.first > 0 {
+        for (m, sums) in sums.iter_mut().enumerate() {
+            *sums = *registers::<S, V>(&task.out[(pixel + m) * W + column..]);
+        }
+    }
+    let Map { height, width, channels, .. } = *task.source;
+    let [kernel_height, kernel_width] = task.windows.kernel;
     let corners = corners::<M>(&task.windows, task.first_pixel + pixel);
-    let (mut weights, _) = task.weights.as_chunks::<W>();
-    let mut inputs_left = task.source.channels;
-    for (group_width, numbers) in task.source.groups() {
-        let inputs = inputs_left.min(group_width);
-        inputs_left -= inputs;
-        for y in 0..task.windows.kernel[0] {
-            for x in 0..task.windows.kernel[1] {
-                let (of_tap, rest) = weights.split_at(inputs);
-                weights = rest;
-                let mut rows = [&OUTSIDE[..of_tap.len()]; M];
-                for m in 0..M {
-                    // Above and to the left of the source these wrap around and are too large as well.
-                    let (y, x) = (corners[m].0.wrapping_add(y), corners[m].1.wrapping_add(x));
-                    if y < height && x < width {
-                        rows[m] = &numbers[(y * width + x) * group_width..][..of_tap.len()];
-                    }
+    let (weights, _) = task.weights.as_chunks::<W>();
+    for row in part.first..part.end {
+        let (group, y) = (row / kernel_height, row % kernel_height);
+        let (group_width, numbers) = (task.source.group_width(group), task.source.group(group));
+        let inputs = (channels - group * GROUP).min(GROUP);
+        let first_weight = group * GROUP * kernel_height * kernel_width + y * kernel_width * inputs;
+        let mut weights = &weights[first_weight..][..kernel_width * inputs];
+        for x in 0..kernel_width {
+            let (of_tap, rest) = weights.split_at(inputs);
+            weights = rest;
+            let mut rows = [&OUTSIDE[..of_tap.len()]; M];
+            for m in 0..M {
+                // Above and to the left of the source these wrap around and are too large as well.
+                let (y, x) = (corners[m].0.wrapping_add(y), corners[m].1.wrapping_add(x));
+                if y < height && x < width {
+                    rows[m] = &numbers[(y * width + x) * group_width..][..of_tap.len()];
                 }
-                for (input, weights) in of_tap.iter().enumerate() {
-                    let weights = registers::<S, V>(&weights[column..]);
-                    for m in 0..M {
-                        let number = simd.splat_f32s(rows[m][input]);
-                        for v in 0..V {
-                            sums[m][v] = simd.mul_add_e_f32s(number, weights[v], sums[m][v]);
-                        }
+            }
+            for (input, weights) in of_tap.iter().enumerate() {
+                let weights = registers::<S, V>(&weights[column..]);
+                for m in 0..M {
+                    let number = simd.splat_f32s(rows[m][input]);
+                    for v in 0..V {
+                        sums[m][v] = simd.mul_add_e_f32s(number, weights[v], sums[m][v]);
                     }
                 }
             }
@@ -156,7 +184,8 @@ fn convolution_tile<S: Simd, const W: usize, const V: usize, const M: usize>(
     }
     for (m, sums) in sums.iter().enumerate() {
         let first = (pixel + m) * W + column;
-        let sums = finished::<S, V>(simd, sums, task.finish, first);
+        let finish = if part.last { task.finish } else { Finish::Plain };
+        let sums = finished::<S, V>(simd, sums, finish, first);
         store::<S, V>(&mut task.out[first..], &sums);
     }
     M

@@ -31,6 +31,11 @@ impl Map {
         self.height * self.width
     }
 
+    /// The width of a group.
+    pub(super) fn group_width(&self, group: usize) -> usize {
+        GROUP.min(self.channels.next_multiple_of(PADDING) - group * GROUP)
+    }
+
     /// The numbers of a group, `[height, width, group width]`.
     pub(super) fn group(&self, group: usize) -> &[f32] {
         let widest = self.pixels() * GROUP;

@@ -138,7 +138,7 @@ pub(super) fn of_group(numbers: &[f32], rows: usize, group: usize) -> &[f32] {
 /// How many consecutive pixels are one task: a multiple of the tiles that leaves no rest, 56 or 64, or fewer if that leaves
 /// threads without work.
 fn pixels_a_task(pixels: usize, groups: usize) -> usize {
-    let mut piece = if pixels % 64 == 0 { 64 } else { 56 };
+    let mut piece = if pixels.is_multiple_of(64) { 64 } else { 56 };
     while piece > 7 && groups * pixels.div_ceil(piece) < 4 * rayon::current_num_threads() {
         piece /= 2;
     }

@@ -51,7 +51,7 @@ pub struct ResNetConfig {
     pub blocks: [usize; 4],
     /// The first stage's width; each later one's is twice the one before.
     pub width: usize,
-    /// Classes.
+    /// Classes; 0 for a trunk that ends in `pooled`.
     pub classes: usize,
 }
 
@@ -100,9 +100,8 @@ impl ResNetConfig {
     /// # Errors
     /// If one is 0.
     pub fn validate(&self) -> Result<()> {
-        let zero = [("width", self.width), ("classes", self.classes)].into_iter().find(|(_, value)| *value == 0);
-        if let Some((field, _)) = zero {
-            return Err(Error::config(field, "0", "must be at least 1").into());
+        if self.width == 0 {
+            return Err(Error::config("width", 0, "must be at least 1").into());
         }
         if self.blocks.contains(&0) {
             let value = format!("{:?}", self.blocks);
@@ -137,7 +136,7 @@ impl ResNetConfig {
             layer2,
             layer3,
             layer4,
-            fc: LinearConfig::new(channels, self.classes).init(device),
+            fc: (self.classes > 0).then(|| LinearConfig::new(channels, self.classes).init(device)),
         })
     }
 }
@@ -152,7 +151,7 @@ pub struct ResNet {
     layer2: Vec<Residual>,
     layer3: Vec<Residual>,
     layer4: Vec<Residual>,
-    fc: Linear,
+    fc: Option<Linear>,
 }
 
 impl ResNet {
@@ -169,7 +168,8 @@ impl ResNet {
             names.extend((0..blocks.len()).map(|block| format!("layer{stage}.{block}")));
             names.push(format!("layer{stage}"));
         }
-        names.extend(["pooled", "logits"].map(String::from));
+        names.push("pooled".to_string());
+        names.extend(self.fc.iter().map(|_| "logits".to_string()));
         names
     }
 
@@ -188,7 +188,8 @@ impl ResNet {
             x = kept.pass(&format!("layer{stage}"), x)?; // [batch, 2^(stage-1)·width·expansion, h/2^(stage+1), ..]
         }
         let x = kept.pass("pooled", module::adaptive_avg_pool2d(x, [1, 1]))?; // [batch, channels, 1, 1]
-        let logits = self.fc.forward(x.flatten::<2>(1, 3)); // [batch, classes]
+        let Some(fc) = &self.fc else { return ControlFlow::Break(()) };
+        let logits = fc.forward(x.flatten::<2>(1, 3)); // [batch, classes]
         kept.see("logits", || logits.clone().unsqueeze_dims(&[2, 3]))
     }
 
@@ -217,9 +218,11 @@ impl ResNet {
         let pooled = (current + 1) % 4;
         steps.push(Step::AdaptiveAvgPool { size: [1, 1], from: current, to: pooled });
         steps.push(layer("pooled", pooled));
-        let convolution = Convolution::linear(&self.fc, [1, 1]);
-        steps.push(Step::Convolve { convolution, from: pooled, after: After::Plain, to: current });
-        steps.push(layer("logits", current));
+        if let Some(fc) = &self.fc {
+            let convolution = Convolution::linear(fc, [1, 1]);
+            steps.push(Step::Convolve { convolution, from: pooled, after: After::Plain, to: current });
+            steps.push(layer("logits", current));
+        }
         Program::new(steps)
     }
 

@@ -1,8 +1,9 @@
 //! Golden fixtures: Pillow's resize, torch's pooling, EfficientNet-Lite with random and with its real weights.
 
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, Tensor};
 use image::RgbImage;
 use sensorium_core::device;
+use sensorium_core::testing::formula;
 use sensorium_core::testing::golden::{Fixture, assert_close, owned_by};
 use sensorium_core::weights::{TensorMap, read};
 use sensorium_vision::efficientnet::{EfficientNetConfig, Stage, labels, top_classes};
@@ -126,11 +127,7 @@ fn golden_torchvision_encoder() {
         let network = network.load(weights).unwrap();
         let input = match fixture.has("input") {
             true => fixture.tensor("input"),
-            false => {
-                let shape: Vec<usize> = sizes(&fixture.meta["config"]["input"]);
-                let seed = fixture.size("seed") as u32;
-                TensorData::new(hashed("input", seed, [-2.0, 2.0], shape.iter().product()), shape)
-            }
+            false => formula::tensor(&fixture, "input", &sizes(&fixture.meta["config"]["input"]), [-2.0, 2.0]),
         };
         let input = Tensor::from_data(input, &device);
         let outs: Vec<String> =
@@ -199,44 +196,11 @@ fn stored_weights(fixture: &Fixture) -> TensorMap {
 /// Every tensor of the file, by the rules in the fixture. The names are the network's own in torchvision's manner, or
 /// the fixture's `state_dict`.
 fn by_formula(fixture: &Fixture, network: &Encoder) -> TensorMap {
-    let seed = fixture.size("seed") as u32;
     let named: Vec<(String, Vec<usize>)> = match fixture.meta["state_dict"].as_array() {
         Some(rows) => rows.iter().map(|row| (row[0].as_str().unwrap().to_string(), sizes(&row[1]))).collect(),
         None => network.tensors().iter().map(|(name, tensor)| (name.to_string(), tensor.shape().to_vec())).collect(),
     };
-    let mut weights = TensorMap::new(&fixture.name);
-    for (name, shape) in named {
-        let bounds = match () {
-            () if name.ends_with("running_mean") => [-0.2, 0.2],
-            () if name.ends_with("running_var") => [0.5, 1.5],
-            () if name.contains("bias") => [-0.1, 0.1],
-            () if shape.len() == 1 => [0.5, 1.5],
-            () => {
-                let bound = (6.0 / shape[1..].iter().product::<usize>() as f64).sqrt();
-                [-bound, bound]
-            }
-        };
-        let numbers = hashed(&name, seed, bounds, shape.iter().product());
-        if let Some(first) = fixture.meta["weight_first_values"][&name].as_array() {
-            let first: Vec<f32> = first.iter().map(|number| number.as_f64().unwrap() as f32).collect();
-            assert_eq!(&numbers[..first.len()], first, "{name}: the formula");
-        }
-        weights.insert(name, TensorData::new(numbers, shape));
-    }
-    weights
-}
-
-/// The fixtures' formula: numbers within `bounds` by a hash of their place and their tensor's name.
-fn hashed(name: &str, seed: u32, [low, high]: [f64; 2], count: usize) -> Vec<f32> {
-    let fnv = name.bytes().fold(0x811C_9DC5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
-    let number = |index: u32| {
-        let mut x = index.wrapping_mul(0x9E37_79B1).wrapping_add(fnv ^ seed);
-        x = (x ^ (x >> 16)).wrapping_mul(0x85EB_CA6B);
-        x = (x ^ (x >> 13)).wrapping_mul(0xC2B2_AE35);
-        x ^= x >> 16;
-        (low + (high - low) * (f64::from(x >> 8) / f64::from(1 << 24))) as f32
-    };
-    (0..count as u32).map(number).collect()
+    formula::weights(fixture, named)
 }
 
 fn sizes(list: &Value) -> Vec<usize> {

@@ -10,12 +10,14 @@
 //! # Ok::<(), sensorium::core::Error>(())
 //! ```
 //!
-//! Each modality is a feature (`audio`, `text`, `vision`, `fusion`), each backend another (`flex`, `ndarray`, `wgpu`, `vulkan`,
+//! Each modality is a feature (`audio`, `text`, `vision`, `fusion`, `captioning`), each backend another (`flex`, `ndarray`, `wgpu`, `vulkan`,
 //! `metal`, `cuda`). The default brings all modalities with the command of the same name, a thin layer over these
 //! crates; `default-features = false` leaves it and its dependencies out. The book explains both.
 
 #[cfg(feature = "audio")]
 pub use sensorium_audio as audio;
+#[cfg(feature = "captioning")]
+pub use sensorium_captioning as captioning;
 pub use sensorium_core as core;
 #[cfg(feature = "fusion")]
 pub use sensorium_fusion as fusion;

@@ -3,9 +3,11 @@
 
 mod arrays;
 mod audio;
+mod caption;
 mod demo;
 mod devices;
 mod joint;
+mod pictures;
 mod progress;
 mod text;
 mod vision;
@@ -63,6 +65,9 @@ enum Area {
     /// Sound: spectrograms, mel bands, cepstra, other sample rates, voices, speech.
     #[command(subcommand)]
     Audio(audio::Verb),
+    /// Sentences for pictures: import, run, score.
+    #[command(subcommand)]
+    Caption(caption::Verb),
     /// The main job in one go: learn one space of pictures and words from the bundled emoji, and report.
     Demo(demo::Demo),
     /// List what this build can run on, with a tiny timed check.
@@ -95,6 +100,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
     let global = cli.global;
     match cli.area {
         Area::Audio(verb) => verb.run(&global),
+        Area::Caption(verb) => verb.run(&global),
         Area::Demo(demo) => demo.run(&global),
         Area::Devices => devices::run(global.json),
         Area::Joint(verb) => verb.run(&global),

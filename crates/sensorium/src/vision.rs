@@ -14,6 +14,7 @@ use sensorium_vision::{Encoder, FoldedEncoder};
 use serde::Serialize;
 
 use crate::arrays::{check_ending, write_numbers};
+use crate::pictures::expand;
 
 /// The verbs of `sensorium vision`.
 #[derive(clap::Subcommand, Debug)]
@@ -92,18 +93,6 @@ fn parse_size(text: &str) -> Result<(u32, u32), String> {
         Some(_) => Err(format!("no side may be 0, and {} pixels are the most", io::MAX_PIXELS)),
         None => Err("two numbers are needed, such as 320x200".to_string()),
     }
-}
-
-/// The pictures named, with folders replaced by the pictures in them.
-fn expand(named: &[PathBuf]) -> Result<Vec<PathBuf>> {
-    let mut pictures = Vec::new();
-    for path in named {
-        match path.is_dir() {
-            true => pictures.extend(io::list(path)?),
-            false => pictures.push(path.clone()),
-        }
-    }
-    Ok(pictures)
 }
 
 fn network(weights: Option<&Path>, device: &Device) -> Result<FoldedEncoder> {

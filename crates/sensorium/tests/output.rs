@@ -24,7 +24,7 @@ fn form(text: &str) -> String {
 
 #[test]
 fn help() {
-    let verbs: [&[&str]; 34] = [
+    let verbs: [&[&str]; 37] = [
         &[],
         &["audio"],
         &["audio", "info"],
@@ -38,6 +38,9 @@ fn help() {
         &["audio", "classify", "train"],
         &["audio", "classify", "eval"],
         &["audio", "classify", "run"],
+        &["caption"],
+        &["caption", "import"],
+        &["caption", "run"],
         &["demo"],
         &["devices"],
         &["joint"],

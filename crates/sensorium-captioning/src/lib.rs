@@ -1,0 +1,26 @@
+//! From a picture to a sentence, and how good a sentence is.
+//!
+//! - [`Captioner`]: a picture in, a sentence out; [`import`]: those that others trained.
+//! - [`attend`]: Show, Attend and Tell; [`show_and_tell`]: Show and Tell.
+//! - [`decode`]: beam search, diverse groups, greedy choice, sampling.
+//! - [`loss`]: cross-entropy over captions, doubly stochastic attention.
+//! - [`heat_map`]: where it looked, word by word.
+//! - [`WordMap`]: words and their numbers.
+//! - `metrics`: the COCO caption metrics without Java.
+
+pub mod attend;
+pub mod captioner;
+pub mod decode;
+mod error;
+pub mod heat_map;
+pub mod import;
+pub mod loss;
+// pub mod metrics;
+pub mod show_and_tell;
+mod teacher;
+mod word_map;
+
+pub use captioner::Captioner;
+pub use decode::{BeamSearch, Limits, Sampling};
+pub use error::{Error, Result};
+pub use word_map::WordMap;

@@ -1,0 +1,214 @@
+//! `caption run`.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+use clap::Args;
+use sensorium_captioning::captioner::DecoderConfig;
+use sensorium_captioning::decode::{LengthPenalty, Sentence};
+use sensorium_captioning::{BeamSearch, Captioner, Limits, Sampling, heat_map};
+use sensorium_core::files::write_atomic;
+use sensorium_core::weights::write_npy;
+use sensorium_vision::io::{self, Alpha, Decoding, RgbImage};
+use serde::Serialize;
+
+use crate::Global;
+use crate::pictures::expand;
+use crate::progress::bar;
+
+/// Pictures that are decoded and searched at a time.
+const BATCH: usize = 8;
+
+/// `caption run`
+#[derive(Args)]
+pub(crate) struct Run {
+    /// The folder of a run.
+    run: PathBuf,
+    /// Pictures, or folders of them.
+    #[arg(required = true, value_name = "IMG")]
+    pictures: Vec<PathBuf>,
+    /// Beginnings that the search keeps; 1 takes the likeliest word each time.
+    #[arg(long, default_value_t = 5)]
+    beam: usize,
+    /// Divide the beam among so many groups that avoid each other's words.
+    #[arg(long, default_value_t = 1)]
+    groups: usize,
+    /// How much the groups avoid each other's words.
+    #[arg(long, default_value_t = 0.5)]
+    diversity: f32,
+    /// Compare sentences by their score over ((5 + words) / 6)^ALPHA; 0 compares the sums of log-probabilities.
+    #[arg(long, value_name = "ALPHA", default_value_t = 0.0)]
+    length_penalty: f32,
+    /// Draw words at random instead of searching.
+    #[arg(long)]
+    sample: bool,
+    /// With --sample: below 1, likely words become likelier.
+    #[arg(long, default_value_t = 1.0)]
+    temperature: f32,
+    /// With --sample: draw from the so many likeliest words.
+    #[arg(long)]
+    top_k: Option<usize>,
+    /// With --sample: draw from the likeliest words that together have this probability.
+    #[arg(long, default_value_t = 1.0)]
+    top_p: f32,
+    /// With --sample: what the draws follow from.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// The least number of words.
+    #[arg(long, default_value_t = 0)]
+    min_words: usize,
+    /// The most steps.
+    #[arg(long, default_value_t = 51)]
+    max_steps: usize,
+    /// Never say <unk>.
+    #[arg(long)]
+    no_unk: bool,
+    /// Folder for where the captioner looked, word by word: NAME.png, NAME.npy and NAME.json for each picture.
+    #[arg(long, value_name = "DIR")]
+    heatmap: Option<PathBuf>,
+}
+
+/// A picture's sentence.
+#[derive(Serialize)]
+struct Told<'a> {
+    file: &'a Path,
+    caption: String,
+    score: f32,
+    complete: bool,
+    /// The other sentences of the beam, in the order in which they ended.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    others: Vec<Other>,
+}
+
+#[derive(Serialize)]
+struct Other {
+    caption: String,
+    score: f32,
+}
+
+impl Run {
+    pub(super) fn run(self, global: &Global) -> Result<()> {
+        let search = self.search();
+        search.validate()?;
+        self.sampling().validate()?;
+        ensure!((1..=1000).contains(&self.max_steps), "--max-steps {}: 1 to 1000", self.max_steps);
+        let captioner = Captioner::load(&self.run, &global.device()?)?;
+        let grid = self.grid(&captioner)?;
+        let limits = self.limits(&captioner);
+        let files = expand(&self.pictures)?;
+        let bar = bar(files.len(), "pictures", global.progress() && files.len() > BATCH);
+        let mut told = vec![];
+        for files in files.chunks(BATCH) {
+            let pictures: Vec<RgbImage> = files.iter().map(|file| read(file)).collect::<Result<_>>()?;
+            for ((file, picture), (sentence, others)) in
+                files.iter().zip(&pictures).zip(self.tell(&captioner, &pictures, &search, &limits))
+            {
+                if let (Some(folder), Some(grid)) = (&self.heatmap, grid) {
+                    draw(folder, file, picture, &captioner, &sentence, grid)?;
+                }
+                let say = |sentence: &Sentence| captioner.words().sentence(&sentence.words);
+                told.push(Told {
+                    file,
+                    caption: say(&sentence),
+                    score: sentence.score,
+                    complete: sentence.is_complete(limits.end),
+                    others: others.iter().map(|other| Other { caption: say(other), score: other.score }).collect(),
+                });
+                bar.inc(1);
+            }
+        }
+        bar.finish_and_clear();
+        let mut stdout = std::io::stdout().lock();
+        if global.json {
+            return Ok(writeln!(stdout, "{}", serde_json::to_string_pretty(&told)?)?);
+        }
+        for Told { file, caption, score, .. } in told {
+            writeln!(stdout, "{}\n  {caption}  ({score:.3})", file.display())?;
+        }
+        Ok(())
+    }
+
+    fn search(&self) -> BeamSearch {
+        BeamSearch {
+            width: self.beam,
+            length_penalty: match self.length_penalty {
+                0.0 => LengthPenalty::None,
+                alpha => LengthPenalty::Gnmt(alpha),
+            },
+            groups: self.groups,
+            diversity: self.diversity,
+        }
+    }
+
+    fn sampling(&self) -> Sampling {
+        Sampling { temperature: self.temperature, top_k: self.top_k, top_p: self.top_p, seed: self.seed }
+    }
+
+    fn limits(&self, captioner: &Captioner) -> Limits {
+        Limits {
+            max_steps: self.max_steps,
+            min_words: self.min_words,
+            suppressed: if self.no_unk { vec![captioner.words().unk()] } else { vec![] },
+            ..captioner.limits()
+        }
+    }
+
+    /// The captioner's grid where heat maps are wanted.
+    fn grid(&self, captioner: &Captioner) -> Result<Option<usize>> {
+        let Some(folder) = &self.heatmap else { return Ok(None) };
+        let DecoderConfig::Attend { grid, .. } = captioner.config().decoder else {
+            anyhow::bail!("--heatmap: {} has no attention to show", self.run.display())
+        };
+        std::fs::create_dir_all(folder).with_context(|| format!("{}: cannot create", folder.display()))?;
+        Ok(Some(grid))
+    }
+
+    /// Each picture's sentence, and the others that the search found.
+    fn tell(
+        &self,
+        captioner: &Captioner,
+        pictures: &[RgbImage],
+        search: &BeamSearch,
+        limits: &Limits,
+    ) -> Vec<(Sentence, Vec<Sentence>)> {
+        if self.sample {
+            let drawn = captioner.sample(pictures, &self.sampling(), limits);
+            return drawn.into_iter().map(|sentence| (sentence, vec![])).collect();
+        }
+        let found = captioner.search(pictures, search, limits).into_iter();
+        found.map(|found| (found.best().clone(), found.complete)).collect()
+    }
+}
+
+fn read(file: &Path) -> Result<RgbImage> {
+    Ok(io::read(file, &Decoding { alpha: Alpha::Over([255; 3]), ..Decoding::default() })?)
+}
+
+/// What `NAME.json` says of `NAME.npy`.
+#[derive(Serialize)]
+struct Looked<'a> {
+    file: &'a Path,
+    words: &'a [&'a str],
+    /// Of `NAME.npy`: words, rows, columns.
+    shape: [usize; 3],
+}
+
+/// Where the captioner looked: a picture, the numbers, and what they are.
+fn draw(
+    folder: &Path,
+    file: &Path,
+    picture: &RgbImage,
+    captioner: &Captioner,
+    sentence: &Sentence,
+    grid: usize,
+) -> Result<()> {
+    let name = file.file_stem().unwrap_or_default();
+    let beside = |ending: &str| folder.join(name).with_added_extension(ending);
+    let words: Vec<&str> = sentence.words.iter().map(|word| captioner.words().word(*word)).collect();
+    heat_map::strip(picture, &words, &sentence.attention, grid).save(beside("png"))?;
+    let shape = [words.len(), grid, grid];
+    write_npy(beside("npy"), &sentence.attention.concat(), &shape)?;
+    let about = Looked { file, words: &words, shape };
+    Ok(write_atomic(beside("json"), &serde_json::to_vec_pretty(&about)?)?)
+}

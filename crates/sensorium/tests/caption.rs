@@ -1,0 +1,104 @@
+//! `sensorium caption`: a checkpoint that others trained becomes a run that tells.
+
+use std::path::{Path, PathBuf};
+
+use assert_cmd::Command;
+
+fn core_fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../sensorium-core/tests/golden/captioning").join(name)
+}
+
+fn photo() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/samples/photos/chelsea.jpg")
+}
+
+fn call(folder: &Path, args: &[&str]) -> (Option<i32>, String, String) {
+    let output =
+        Command::cargo_bin("sensorium").unwrap().current_dir(folder).args(args).arg("--quiet").output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (output.status.code(), text(output.stdout), text(output.stderr))
+}
+
+/// A folder with the word map of the small checkpoint, which is imported into `run`.
+fn imported() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let about = std::fs::read_to_string(core_fixture("checkpoint_expected.json")).unwrap();
+    let about: serde_json::Value = serde_json::from_str(&about).unwrap();
+    std::fs::write(folder.path().join("WORDMAP.json"), about["word_map"].to_string()).unwrap();
+    std::fs::copy(photo(), folder.path().join("cat.jpg")).unwrap();
+    let checkpoint = core_fixture("checkpoint_legacy.pth.tar");
+    let checkpoint = checkpoint.to_str().unwrap();
+    let (code, said, fault) =
+        call(folder.path(), &["caption", "import", checkpoint, "--wordmap", "WORDMAP.json", "--out", "run"]);
+    assert_eq!(code, Some(0), "{fault}");
+    assert_eq!(
+        said,
+        "run: 24 words, attention over 4 x 4 positions, state of 18\nepoch 7, BLEU-4 0.2345 by its own account\n"
+    );
+    folder
+}
+
+#[test]
+fn an_imported_checkpoint_tells_and_shows_where_it_looked() {
+    let folder = imported();
+    let run = |args: &[&str]| {
+        let (code, said, fault) = call(folder.path(), &[&["caption", "run", "run", "cat.jpg"], args].concat());
+        assert_eq!(code, Some(0), "{args:?}: {fault}");
+        said
+    };
+    let told: serde_json::Value = serde_json::from_str(&run(&["--json", "--heatmap", "seen"])).unwrap();
+    let caption = told[0]["caption"].as_str().unwrap();
+    assert!(!caption.is_empty() && told[0]["file"] == "cat.jpg", "{told}");
+    assert!(run(&[]).starts_with(&format!("cat.jpg\n  {caption}  (")));
+
+    let about = std::fs::read(folder.path().join("seen/cat.json")).unwrap();
+    let about: serde_json::Value = serde_json::from_slice(&about).unwrap();
+    let words = about["words"].as_array().unwrap();
+    assert_eq!(about["shape"], serde_json::json!([words.len(), 4, 4]));
+    let numbers = sensorium::core::weights::read(folder.path().join("seen/cat.npy")).unwrap().f32s("array").unwrap();
+    for weights in numbers.chunks_exact(16) {
+        assert!((weights.iter().sum::<f32>() - 1.0).abs() < 1e-5, "{weights:?}");
+    }
+    assert_eq!(numbers.len(), 16 * words.len());
+    assert!(std::fs::read(folder.path().join("seen/cat.png")).unwrap().starts_with(b"\x89PNG"));
+
+    let long = run(&["--min-words", "9", "--no-unk", "--json"]);
+    let long: serde_json::Value = serde_json::from_str(&long).unwrap();
+    assert!(long[0]["caption"].as_str().unwrap().split(' ').count() >= 9, "{long}");
+    let drawn = |seed| run(&["--sample", "--temperature", "2", "--top-k", "20", "--seed", seed]);
+    assert_eq!(drawn("1"), drawn("1"));
+    assert_ne!(drawn("1"), drawn("2"));
+    run(&["--beam", "6", "--groups", "3", "--length-penalty", "0.7"]);
+}
+
+#[test]
+fn what_cannot_be_done_is_said_in_a_line() {
+    let folder = imported();
+    std::fs::write(folder.path().join("few.json"), r#"{"<pad>":0,"<unk>":1,"<start>":2,"<end>":3}"#).unwrap();
+    std::fs::write(folder.path().join("odd.json"), r#"{"<pad>":0,"cat":7}"#).unwrap();
+    std::fs::write(folder.path().join("damaged.tar"), b"\x80\x02garbage").unwrap();
+    let checkpoint = core_fixture("checkpoint_legacy.pth.tar");
+    let checkpoint = checkpoint.to_str().unwrap();
+    for (args, words) in [
+        (vec!["import", checkpoint, "--wordmap", "WORDMAP.json", "--out", "run"], vec!["run: holds a captioner"]),
+        (vec!["import", checkpoint, "--wordmap", "few.json", "--out", "new"], vec!["word map = 4: must be 24"]),
+        (vec!["import", checkpoint, "--wordmap", "odd.json", "--out", "new"], vec!["odd.json", "'cat' is 7"]),
+        (vec!["import", checkpoint, "--wordmap", "none.json", "--out", "new"], vec!["none.json"]),
+        (vec!["import", "damaged.tar", "--wordmap", "WORDMAP.json", "--out", "new"], vec!["damaged.tar"]),
+        (vec!["import", "cat.jpg", "--wordmap", "WORDMAP.json", "--out", "new"], vec!["cat.jpg"]),
+        (vec!["run", "nowhere", "cat.jpg"], vec!["nowhere"]),
+        (vec!["run", "run", "none.jpg"], vec!["none.jpg"]),
+        (vec!["run", "run", "cat.jpg", "--beam", "0"], vec!["beam = 0"]),
+        (vec!["run", "run", "cat.jpg", "--beam", "5", "--groups", "2"], vec!["groups = 2"]),
+        (vec!["run", "run", "cat.jpg", "--sample", "--temperature", "0"], vec!["temperature = 0"]),
+        (vec!["run", "run", "cat.jpg", "--top-p", "2"], vec!["top_p = 2"]),
+    ] {
+        let (code, _, fault) = call(folder.path(), &[&["caption"], args.as_slice()].concat());
+        assert_eq!(code, Some(1), "{args:?}: {fault}");
+        assert!(fault.starts_with("error: ") && fault.trim_end().lines().count() == 1, "{args:?}: {fault}");
+        for word in words {
+            assert!(fault.contains(word), "{args:?} must say '{word}': {fault}");
+        }
+    }
+    assert!(!folder.path().join("new").exists(), "nothing half-written");
+}

@@ -79,69 +79,68 @@ impl DecoderConfig {
         }
     }
 
-    fn init(&self, device: &Device) -> Decoder {
+    /// Positions along a side of what the decoder sees.
+    pub fn grid(&self) -> usize {
         match self {
-            Self::Attend { grid, sizes } => Decoder::Attend { grid: *grid, decoder: sizes.init(device) },
+            Self::Attend { grid, .. } => *grid,
+            Self::ShowAndTell(_) => 1,
+        }
+    }
+
+    pub(crate) fn init(&self, device: &Device) -> Decoder {
+        match self {
+            Self::Attend { sizes, .. } => Decoder::Attend(sizes.init(device)),
             Self::ShowAndTell(sizes) => Decoder::ShowAndTell(sizes.init(device)),
         }
     }
 }
 
 /// A decoder with its weights.
-#[derive(Debug)]
+#[derive(Module, Debug)]
 pub enum Decoder {
     /// Show, Attend and Tell.
-    Attend {
-        /// Positions along a side of its map.
-        grid: usize,
-        /// The decoder.
-        decoder: AttentionDecoder,
-    },
+    Attend(AttentionDecoder),
     /// Show and Tell.
     ShowAndTell(ShowAndTell),
 }
 
-impl Decoder {
-    /// What the decoder sees of an encoder's maps `[batch, channels, height, width]`: the rows of its grid one after the
-    /// other, `[batch, grid², channels]`; one position for Show and Tell.
-    pub fn view(&self, maps: Tensor<4>) -> Tensor<3> {
-        let grid = match self {
-            Self::Attend { grid, .. } => *grid,
-            Self::ShowAndTell(_) => 1,
-        };
-        adaptive_avg_pool2d(maps, [grid, grid]).flatten::<3>(2, 3).swap_dims(1, 2)
-    }
+/// What a decoder sees of an encoder's maps `[batch, channels, height, width]`: the rows of a grid one after the other,
+/// `[batch, grid², channels]`.
+pub(crate) fn view(maps: Tensor<4>, grid: usize) -> Tensor<3> {
+    adaptive_avg_pool2d(maps, [grid, grid]).flatten::<3>(2, 3).swap_dims(1, 2)
+}
 
-    /// Searches for a sentence for each of `view` `[pictures, positions, features]`, see [`view`](Self::view).
+impl Decoder {
+    /// Searches for a sentence for each of `view` `[pictures, positions, features]`, which [`Captioner::view`] makes; Show
+    /// and Tell sees one position.
     pub fn search(&self, view: Tensor<3>, search: &BeamSearch, limits: &Limits) -> Vec<Found> {
         let pictures = view.dims()[0];
         match self {
-            Self::Attend { decoder, .. } => search.search(decoder, decoder.start(view), pictures, limits),
+            Self::Attend(decoder) => search.search(decoder, decoder.start(view), pictures, limits),
             Self::ShowAndTell(model) => search.search(model, model.start(view.squeeze_dim(1)), pictures, limits),
         }
     }
 
-    /// Draws a sentence for each of `view` `[pictures, positions, features]`, see [`view`](Self::view).
+    /// Draws a sentence for each of `view` `[pictures, positions, features]`, as [`search`](Self::search) takes it.
     pub fn sample(&self, view: Tensor<3>, sampling: &Sampling, limits: &Limits) -> Vec<Sentence> {
         let pictures = view.dims()[0];
         match self {
-            Self::Attend { decoder, .. } => sampling.draw(decoder, decoder.start(view), pictures, limits),
+            Self::Attend(decoder) => sampling.draw(decoder, decoder.start(view), pictures, limits),
             Self::ShowAndTell(model) => sampling.draw(model, model.start(view.squeeze_dim(1)), pictures, limits),
         }
     }
 
     fn load(self, tensors: weights::TensorMap) -> Result<Self> {
         Ok(match self {
-            Self::Attend { grid, decoder } => {
-                Self::Attend { grid, decoder: load_into(decoder, &tensors, Allow::NOTHING)? }
-            }
+            Self::Attend(decoder) => Self::Attend(load_into(decoder, &tensors, Allow::NOTHING)?),
             Self::ShowAndTell(model) => Self::ShowAndTell(model.load(tensors)?),
         })
     }
 
-    fn tensors(&self) -> weights::TensorMap {
+    /// The decoder's tensors, in the names of its kind's files.
+    pub(crate) fn tensors(&self) -> weights::TensorMap {
         match self {
-            Self::Attend { decoder, .. } => tensors_of(decoder),
+            Self::Attend(decoder) => tensors_of(decoder),
             Self::ShowAndTell(model) => model.tensors(),
         }
     }
@@ -258,7 +257,16 @@ impl Captioner {
     /// `[batch, positions, features]`.
     pub fn view(&self, input: Tensor<4>) -> Tensor<3> {
         let maps = self.folded.features(input, &[&self.config.layer]).expect("the layer was found when it was made");
-        self.decoder.view(maps.into_iter().next().expect("one layer was asked for"))
+        view(maps.into_iter().next().expect("one layer was asked for"), self.config.decoder.grid())
+    }
+
+    /// What the decoder sees of pictures, `[pictures, positions, features]`.
+    ///
+    /// # Panics
+    /// If there is no picture.
+    pub fn look(&self, pictures: &[RgbImage]) -> Tensor<3> {
+        let device = self.encoder.devices().swap_remove(0);
+        self.view(self.config.preprocess.batch(pictures, &device))
     }
 
     /// Searches for a sentence for each picture.
@@ -266,7 +274,7 @@ impl Captioner {
     /// # Panics
     /// If there is no picture, or `search` has settings out of range.
     pub fn search(&self, pictures: &[RgbImage], search: &BeamSearch, limits: &Limits) -> Vec<Found> {
-        self.decoder.search(self.view(self.input(pictures)), search, limits)
+        self.decoder.search(self.look(pictures), search, limits)
     }
 
     /// Draws a sentence for each picture.
@@ -274,12 +282,7 @@ impl Captioner {
     /// # Panics
     /// If there is no picture, or `sampling` has settings out of range.
     pub fn sample(&self, pictures: &[RgbImage], sampling: &Sampling, limits: &Limits) -> Vec<Sentence> {
-        self.decoder.sample(self.view(self.input(pictures)), sampling, limits)
-    }
-
-    fn input(&self, pictures: &[RgbImage]) -> Tensor<4> {
-        let device = self.encoder.devices().swap_remove(0);
-        self.config.preprocess.batch(pictures, &device)
+        self.decoder.sample(self.look(pictures), sampling, limits)
     }
 }
 

@@ -2,20 +2,22 @@
 //!
 //! - [`Captioner`]: a picture in, a sentence out; [`import`]: those that others trained.
 //! - [`attend`]: Show, Attend and Tell; [`show_and_tell`]: Show and Tell.
+//! - [`fit`]: training on pictures with sentences.
 //! - [`decode`]: beam search, diverse groups, greedy choice, sampling.
 //! - [`loss`]: cross-entropy over captions, doubly stochastic attention.
 //! - [`heat_map`]: where it looked, word by word.
 //! - [`WordMap`]: words and their numbers.
-//! - `metrics`: the COCO caption metrics without Java.
+//! - [`metrics`]: the COCO caption metrics without Java.
 
 pub mod attend;
 pub mod captioner;
 pub mod decode;
 mod error;
+pub mod fit;
 pub mod heat_map;
 pub mod import;
 pub mod loss;
-// pub mod metrics;
+pub mod metrics;
 pub mod show_and_tell;
 mod teacher;
 mod word_map;

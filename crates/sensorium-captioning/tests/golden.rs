@@ -431,7 +431,7 @@ fn check_captioner(fixture: &Fixture, file: &str, captioner: &Captioner, device:
     let view = captioner.view(Tensor::from_data(fixture.tensor("input"), device));
     let want = fixture.f32s("out.encoder_out");
     assert_close(&numbers(view.clone()), &want, fixture.tolerance("encoder_out"), &format!("{file}: encoder"));
-    let Decoder::Attend { decoder, .. } = captioner.decoder() else { panic!("{file}: no attention") };
+    let Decoder::Attend(decoder) = captioner.decoder() else { panic!("{file}: no attention") };
     let read = decoder.forward(view.clone(), &captions(fixture));
     let vocab = captioner.words().len();
     let of_longest_first = unpacked(&numbers(read.logits), &read.lengths, vocab);

@@ -16,19 +16,4 @@ pub enum Error {
     /// A picture or an image encoder.
     #[error(transparent)]
     Vision(#[from] sensorium_vision::Error),
-    /// A data set of pairs that cannot be used as asked.
-    #[error("{data}: {reason}")]
-    Pairs {
-        /// The folder, file or bundled set.
-        data: String,
-        /// The rule broken, where, and what to write instead.
-        reason: String,
-    },
-}
-
-impl Error {
-    /// A data set that breaks a rule.
-    pub(crate) fn pairs(data: impl std::fmt::Display, reason: impl Into<String>) -> Self {
-        Self::Pairs { data: data.to_string(), reason: reason.into() }
-    }
 }

@@ -50,6 +50,14 @@ pub enum Error {
         /// The file name endings that were looked for.
         endings: String,
     },
+    /// A data set of pairs that cannot be used as asked.
+    #[error("{data}: {reason}")]
+    Pairs {
+        /// The folder or file.
+        data: String,
+        /// The rule broken, where, and what to write instead.
+        reason: String,
+    },
     /// A layer name that the network does not have.
     #[error("layer '{name}': the network has {known}")]
     Layer {
@@ -58,4 +66,11 @@ pub enum Error {
         /// The names there are.
         known: String,
     },
+}
+
+impl Error {
+    /// A data set that breaks a rule.
+    pub(crate) fn pairs(data: impl std::fmt::Display, reason: impl Into<String>) -> Self {
+        Self::Pairs { data: data.to_string(), reason: reason.into() }
+    }
 }

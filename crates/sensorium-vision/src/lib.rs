@@ -6,6 +6,7 @@
 //! - [`transforms`]: crop and normalise; [`transforms::Preprocess`] is what a model wants done to its pictures.
 //! - [`pool`]: adaptive average pooling.
 //! - [`Encoder`]: [`resnet`], [`vgg`] and [`efficientnet`], with others' weights; [`FoldedEncoder`] for inference.
+//! - [`pairs`]: data sets of pictures with words.
 //! - [`grad_cam`]: what in a picture speaks for a class.
 
 mod batch_norm;
@@ -18,6 +19,7 @@ mod folded;
 pub mod grad_cam;
 pub mod io;
 mod layers;
+pub mod pairs;
 pub mod pool;
 pub mod resize;
 pub mod resnet;

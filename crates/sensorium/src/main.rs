@@ -65,7 +65,7 @@ enum Area {
     /// Sound: spectrograms, mel bands, cepstra, other sample rates, voices, speech.
     #[command(subcommand)]
     Audio(audio::Verb),
-    /// Sentences for pictures: import, run, score.
+    /// Sentences for pictures: train, import, run.
     #[command(subcommand)]
     Caption(caption::Verb),
     /// The main job in one go: learn one space of pictures and words from the bundled emoji, and report.

@@ -71,6 +71,78 @@ fn an_imported_checkpoint_tells_and_shows_where_it_looked() {
     run(&["--beam", "6", "--groups", "3", "--length-penalty", "0.7"]);
 }
 
+/// Plain pictures of four colours, each with a sentence that names it.
+fn colours(folder: &Path) {
+    let colours = [("red", [220, 20, 20]), ("green", [20, 200, 30]), ("blue", [30, 40, 220]), ("white", [250; 3])];
+    let mut lines = String::new();
+    for index in 0..16u8 {
+        let (name, colour) = colours[usize::from(index) % 4];
+        let picture = sensorium::vision::io::RgbImage::from_fn(48, 48, |x, y| {
+            colour.map(|level: u8| level.saturating_sub((x / 8 + y / 16) as u8 + index)).into()
+        });
+        sensorium::vision::io::write(folder.join(format!("{index}.png")), &picture).unwrap();
+        let split = if index < 12 { "train" } else { ["val", "test"][usize::from(index) % 2] };
+        let line =
+            serde_json::json!({"image": format!("{index}.png"), "caption": format!("it is {name}"), "split": split});
+        lines += &format!("{line}\n");
+    }
+    std::fs::write(folder.join("pairs.jsonl"), lines).unwrap();
+}
+
+#[test]
+fn a_captioner_is_trained_stopped_resumed_and_tells() {
+    let folder = tempfile::tempdir().unwrap();
+    colours(folder.path());
+    let train = |epochs: &str, out: &str, more: &[&str]| {
+        let args = [
+            "caption",
+            "train",
+            "--data",
+            ".",
+            "--out",
+            out,
+            "--image-size",
+            "32",
+            "--grid",
+            "2",
+            "--hidden",
+            "32",
+            "--layer",
+            "block4",
+            "--rarer-than",
+            "0",
+            "--batch",
+            "6",
+            "--lr",
+            "0.01",
+            "--epochs",
+            epochs,
+        ];
+        call(folder.path(), &[&args, more].concat())
+    };
+    let (code, said, fault) = train("12", "run", &[]);
+    assert_eq!(code, Some(0), "{fault}");
+    assert!(said.starts_with("learned from 12 pictures, 10 words; the captioner is in run\n"), "{said}");
+    let (code, told, fault) = call(folder.path(), &["caption", "run", "run", "0.png", "--beam", "2"]);
+    assert_eq!(code, Some(0), "{fault}");
+    assert!(told.starts_with("0.png\n  it is "), "{told}");
+    for (again, words) in [
+        (train("12", "run", &[]), "holds a finished run"),
+        (train("0", "new", &[]), "epochs = 0"),
+        (train("1", "new", &["--encoder", "vgg16"]), "--weights"),
+        (train("1", "new", &["--encoder", "vgg99"]), "encoder = vgg99"),
+        (train("1", "new", &["--decoder", "show-and-tell", "--image-size", "7"]), "--image-size 7"),
+    ] {
+        assert_eq!(again.0, Some(1), "{words}");
+        assert!(again.2.contains(words), "{}", again.2);
+    }
+    let (code, _, fault) = train("2", "told", &["--decoder", "show-and-tell"]);
+    assert_eq!(code, Some(0), "{fault}");
+    let (code, _, fault) = call(folder.path(), &["caption", "run", "told", "0.png", "--heatmap", "seen"]);
+    assert_eq!(code, Some(1));
+    assert!(fault.contains("told has no attention"), "{fault}");
+}
+
 #[test]
 fn what_cannot_be_done_is_said_in_a_line() {
     let folder = imported();

@@ -124,6 +124,19 @@ impl Select {
         })
     }
 
+    /// How often, by the end of `rows`, an epoch was the `every`-th, twice `every`-th and so on since the best.
+    pub(super) fn plateaus(&self, rows: &[Row], every: usize) -> Result<usize> {
+        let newest = rows.last().map_or(0, |row| row.epoch);
+        let (mut best, mut plateaus) = (None, 0);
+        for epoch in 1..=newest {
+            let so_far = rows.partition_point(|row| row.epoch <= epoch);
+            let now = self.better(best, &rows[..so_far])?;
+            plateaus += usize::from(epoch > now && (epoch - now).is_multiple_of(every));
+            best = Some(now);
+        }
+        Ok(plateaus)
+    }
+
     /// Whether patience has run out after `epoch`.
     pub(super) fn gives_up(&self, best: Option<usize>, epoch: usize) -> bool {
         self.patience.zip(best).is_some_and(|(patience, best)| epoch >= best + patience)
@@ -161,6 +174,14 @@ mod tests {
         let lowest = Select::lowest("rsum");
         assert_eq!(lowest.better(best, &rows).unwrap(), 4);
         assert!(!lowest.gives_up(best, 1000));
+    }
+
+    #[test]
+    fn plateaus_are_counted_from_the_best() {
+        let select = Select::highest("rsum");
+        let rows: Vec<Row> = (1..).zip([1.0, 0.5, 0.5, 2.0, 1.0, 1.0, 1.0, 1.0]).map(|(e, v)| row(e, v)).collect();
+        let counts: Vec<usize> = (0..=8).map(|n| select.plateaus(&rows[..n], 2).unwrap()).collect();
+        assert_eq!(counts, [0, 0, 0, 1, 1, 1, 2, 2, 3]);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use burn::lr_scheduler::module_lr_scheduler::ModuleLrScheduler;
+use burn::lr_scheduler::module_lr_scheduler::{ModuleLearningRate, ModuleLrScheduler};
 use burn::module::Module;
 use burn::optim::{DynOptimizer, GradientsParams};
 use burn::tensor::Device;
@@ -32,6 +32,7 @@ pub struct Trainer {
     seed: u64,
     max_grad_norm: Option<f64>,
     select: Option<Select>,
+    plateau: Option<(usize, f64)>,
     run: Option<RunFolder>,
     progress: Progress,
 }
@@ -67,6 +68,7 @@ impl Trainer {
             seed: 0,
             max_grad_norm: None,
             select: None,
+            plateau: None,
             run: None,
             progress: Progress::default(),
         }
@@ -88,6 +90,17 @@ impl Trainer {
     /// Keeps the weights of the best epoch, and may stop early.
     pub fn with_select(mut self, select: Select) -> Self {
         self.select = Some(select);
+        self
+    }
+
+    /// Multiplies the learning rate by `factor` each time that `epochs` more epochs have passed without a new best one
+    /// by [`with_select`](Self::with_select). All parameters then have the schedule's base rate.
+    ///
+    /// # Panics
+    /// If `epochs` is 0 or `factor` is not positive.
+    pub fn with_plateau(mut self, epochs: usize, factor: f64) -> Self {
+        assert!(epochs > 0 && factor > 0.0, "a plateau of {epochs} epochs and a factor of {factor}");
+        self.plateau = Some((epochs, factor));
         self
     }
 
@@ -159,7 +172,17 @@ impl Trainer {
     /// What must not change between the parts of a run.
     fn settings(&self) -> Value {
         let settings = json!({ "seed": self.seed, "max_grad_norm": self.max_grad_norm, "select": self.select });
+        let settings = match self.plateau {
+            Some(plateau) => json!({ "plateau": plateau, "rest": settings }),
+            None => settings,
+        };
         serde_json::from_str(&settings.to_string()).expect("plain data")
+    }
+
+    /// What the learning rate is multiplied by, as far as there are plateaus to look for.
+    fn shrink<M: Module>(&self, state: &State<M>) -> Result<Option<f64>> {
+        let (Some((epochs, factor)), Some(select)) = (self.plateau, &self.select) else { return Ok(None) };
+        Ok(Some(factor.powi(select.plateaus(&state.rows, epochs)? as i32)))
     }
 
     fn gives_up<M: Module>(&self, state: &State<M>) -> bool {
@@ -217,9 +240,13 @@ impl Trainer {
             return Err(Error::Train { reason: format!("epoch {epoch}: no batches: the training set is empty") }.into());
         }
         display.epoch(epoch - 1, count);
+        let shrink = self.shrink(&state)?;
         let (mut sum, mut learning_rate) = (0.0, 0.0);
         for (number, batch) in batches.into_iter().enumerate() {
-            let rates = state.schedule.step();
+            let mut rates = state.schedule.step();
+            if let Some(factor) = shrink {
+                rates = ModuleLearningRate::from(rates.base() * factor);
+            }
             learning_rate = rates.base();
             let loss = task.loss(&state.model, batch)?;
             let mut grads = GradientsParams::from_grads(loss.backward(), &state.model);

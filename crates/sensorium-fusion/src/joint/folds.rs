@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::Path;
 
 use burn::tensor::Device;
+use sensorium_vision::pairs::folds;
 use serde::Serialize;
 
 use super::emoji::Style;
@@ -12,7 +13,7 @@ use super::fit::Lesson;
 use super::pairs::Pairs;
 use super::protocol::{Answers, Embedded, Fold, NearestAnswers, Protocol, RawFeatures, Scales, TagScores};
 use super::space::{Origin, Space};
-use super::split;
+
 use super::words::{Semantics, TextMap};
 use crate::Result;
 
@@ -88,7 +89,7 @@ impl Subject {
     /// The folds.
     pub fn folds(&self, count: usize, seed: u64) -> Vec<Fold> {
         let groups: Vec<&str> = self.google.items.iter().map(|pair| pair.group.as_str()).collect();
-        let fold_of = split::folds(&groups, count, seed);
+        let fold_of = folds(&groups, count, seed);
         let part = |held_out: usize| {
             let (test, train) = (0..groups.len()).partition(|i| fold_of[*i] == held_out);
             Fold { train, test }
@@ -121,7 +122,7 @@ impl Subject {
     /// The training concepts of a fold dealt again: most to learn from, a part to choose settings on.
     pub fn inner(&self, fold: &Fold, seed: u64) -> Fold {
         let groups: Vec<&str> = fold.train.iter().map(|i| self.google.items[*i].group.as_str()).collect();
-        let part_of = split::folds(&groups, INNER_PARTS, seed);
+        let part_of = folds(&groups, INNER_PARTS, seed);
         let items = |held_out: bool| {
             let of = fold.train.iter().zip(&part_of).filter(move |(_, part)| (**part == 0) == held_out);
             of.map(|(item, _)| *item).collect()

@@ -18,5 +18,4 @@ pub mod protocol;
 pub mod ridge;
 pub mod sgd;
 pub mod space;
-pub mod split;
 pub mod words;

@@ -2,6 +2,7 @@
 
 mod import;
 mod run;
+mod train;
 
 use clap::Subcommand;
 
@@ -14,6 +15,8 @@ pub(crate) enum Verb {
     Import(import::Import),
     /// Tell what pictures show.
     Run(run::Run),
+    /// Learn to tell from pictures with sentences.
+    Train(train::Train),
 }
 
 impl Verb {
@@ -22,6 +25,7 @@ impl Verb {
         match self {
             Self::Import(import) => import.run(global),
             Self::Run(run) => run.run(global),
+            Self::Train(train) => train.run(global),
         }
     }
 }

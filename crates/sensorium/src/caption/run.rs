@@ -10,7 +10,8 @@ use sensorium_captioning::decode::{LengthPenalty, Sentence};
 use sensorium_captioning::{BeamSearch, Captioner, Limits, Sampling, heat_map};
 use sensorium_core::files::write_atomic;
 use sensorium_core::weights::write_npy;
-use sensorium_vision::io::{self, Alpha, Decoding, RgbImage};
+use sensorium_vision::io::RgbImage;
+use sensorium_vision::pairs::read_picture;
 use serde::Serialize;
 
 use crate::Global;
@@ -76,13 +77,13 @@ struct Told<'a> {
     caption: String,
     score: f32,
     complete: bool,
-    /// The other sentences of the beam, in the order in which they ended.
+    /// All sentences that ended, in the order in which they did.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    others: Vec<Other>,
+    beam: Vec<Ended>,
 }
 
 #[derive(Serialize)]
-struct Other {
+struct Ended {
     caption: String,
     score: f32,
 }
@@ -100,8 +101,8 @@ impl Run {
         let bar = bar(files.len(), "pictures", global.progress() && files.len() > BATCH);
         let mut told = vec![];
         for files in files.chunks(BATCH) {
-            let pictures: Vec<RgbImage> = files.iter().map(|file| read(file)).collect::<Result<_>>()?;
-            for ((file, picture), (sentence, others)) in
+            let pictures: Vec<RgbImage> = files.iter().map(|file| Ok(read_picture(file)?)).collect::<Result<_>>()?;
+            for ((file, picture), (sentence, ended)) in
                 files.iter().zip(&pictures).zip(self.tell(&captioner, &pictures, &search, &limits))
             {
                 if let (Some(folder), Some(grid)) = (&self.heatmap, grid) {
@@ -113,7 +114,7 @@ impl Run {
                     caption: say(&sentence),
                     score: sentence.score,
                     complete: sentence.is_complete(limits.end),
-                    others: others.iter().map(|other| Other { caption: say(other), score: other.score }).collect(),
+                    beam: ended.iter().map(|ended| Ended { caption: say(ended), score: ended.score }).collect(),
                 });
                 bar.inc(1);
             }
@@ -164,7 +165,7 @@ impl Run {
         Ok(Some(grid))
     }
 
-    /// Each picture's sentence, and the others that the search found.
+    /// Each picture's sentence, and all that the search found.
     fn tell(
         &self,
         captioner: &Captioner,
@@ -179,10 +180,6 @@ impl Run {
         let found = captioner.search(pictures, search, limits).into_iter();
         found.map(|found| (found.best().clone(), found.complete)).collect()
     }
-}
-
-fn read(file: &Path) -> Result<RgbImage> {
-    Ok(io::read(file, &Decoding { alpha: Alpha::Over([255; 3]), ..Decoding::default() })?)
 }
 
 /// What `NAME.json` says of `NAME.npy`.

@@ -10,7 +10,6 @@ use sensorium_fusion::joint::folds::{Mean, Subject, Table};
 use sensorium_fusion::joint::pairs::{Pairs, Split};
 use sensorium_fusion::joint::protocol::{Answers, Arithmetic};
 use sensorium_fusion::joint::space::Space;
-use sensorium_fusion::joint::split;
 use serde_json::{Value, json};
 
 use super::{Eval, features_of, train};
@@ -36,7 +35,7 @@ impl Eval {
             "test" => Split::Test,
             other => anyhow::bail!("--split {other}: write train, val or test"),
         };
-        let splits = split::parts(&pairs.source, &pairs.items, space.settings().seed)?;
+        let splits = sensorium_vision::pairs::parts(&pairs.source, &pairs.items, space.settings().seed)?;
         let part = |wanted| (0..splits.len()).filter(|i| splits[*i] == wanted).collect::<Vec<usize>>();
         let (train, rows) = (part(Split::Train), part(wanted));
         ensure!(!rows.is_empty(), "{}: no pair is in the {} part", self.data, self.split);

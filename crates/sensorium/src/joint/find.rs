@@ -8,9 +8,9 @@ use burn::tensor::Device;
 use sensorium_core::draw::sheet::{Row, Sheet, Tile};
 use sensorium_fusion::index::{Dtype, Hit, Hnsw, HnswParams, Index, IndexInfo, IndexWriter};
 use sensorium_fusion::joint::features::{Extractor, Matrix};
-use sensorium_fusion::joint::pairs::read_picture;
 use sensorium_fusion::joint::space::Space;
 use sensorium_vision::io;
+use sensorium_vision::pairs::read_picture;
 use serde_json::json;
 
 use super::{Arithmetic, Hits, IndexKind, Search, Tag};

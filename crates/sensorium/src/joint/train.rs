@@ -14,7 +14,7 @@ use sensorium_fusion::joint::model::{Loss, TextEncoder};
 use sensorium_fusion::joint::pairs::{Pairs, Split};
 use sensorium_fusion::joint::sgd::SgdSettings;
 use sensorium_fusion::joint::space::{Origin, Space};
-use sensorium_fusion::joint::split;
+use sensorium_vision::pairs;
 use serde_json::json;
 
 use super::{LossKind, Solver, TextKind, Train, features_of};
@@ -26,7 +26,7 @@ impl Train {
         settings.validate()?;
         let device = global.device()?;
         let pairs = Pairs::open(&self.data)?;
-        let splits = split::parts(&pairs.source, &pairs.items, self.seed)?;
+        let splits = pairs::parts(&pairs.source, &pairs.items, self.seed)?;
         let part = |wanted| (0..splits.len()).filter(|i| splits[*i] == wanted).collect::<Vec<usize>>();
         let (train, val) = (part(Split::Train), part(Split::Val));
         ensure!(
@@ -155,7 +155,7 @@ pub(crate) fn methods(seed: u64, device: &Device) -> [NamedMethod; 3] {
 /// A tenth of the training concepts as a validation part.
 fn hold_out(lesson: Lesson, seed: u64) -> (Vec<usize>, Vec<usize>) {
     let groups: Vec<&str> = lesson.train.iter().map(|i| lesson.pairs.items[*i].group.as_str()).collect();
-    let fold_of = split::folds(&groups, 10, seed ^ 0x5eed);
+    let fold_of = pairs::folds(&groups, 10, seed ^ 0x5eed);
     let (val, train): (Vec<_>, Vec<_>) = lesson.train.iter().zip(fold_of).partition(|(_, fold)| *fold == 0);
     let items = |part: Vec<(&usize, usize)>| part.into_iter().map(|(item, _)| *item).collect();
     (items(train), items(val))

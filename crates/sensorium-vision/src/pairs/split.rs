@@ -6,7 +6,7 @@ use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
-use super::pairs::{Pair, Split};
+use super::{Pair, Split};
 use crate::{Error, Result};
 
 /// The shares of pairs that [`parts`] gives to validation and to test.
@@ -36,7 +36,7 @@ pub fn folds(groups: &[&str], count: usize, seed: u64) -> Vec<usize> {
 ///
 /// # Errors
 /// If only some pairs name a split, or a part that is needed comes out empty.
-pub fn parts(source: &str, pairs: &[Pair], seed: u64) -> Result<Vec<Split>> {
+pub fn parts<P>(source: &str, pairs: &[Pair<P>], seed: u64) -> Result<Vec<Split>> {
     let given: Vec<Option<Split>> = pairs.iter().map(|pair| pair.split).collect();
     let splits = match given.iter().filter(|split| split.is_some()).count() {
         0 => by_group(pairs, seed),
@@ -58,7 +58,7 @@ pub fn parts(source: &str, pairs: &[Pair], seed: u64) -> Result<Vec<Split>> {
     Ok(splits)
 }
 
-fn by_group(pairs: &[Pair], seed: u64) -> Vec<Split> {
+fn by_group<P>(pairs: &[Pair<P>], seed: u64) -> Vec<Split> {
     let groups: Vec<&str> = pairs.iter().map(|pair| pair.group.as_str()).collect();
     let share = ((pairs.len() as f64 * HELD_OUT).round() as usize).max(1);
     let (mut val, mut test) = (0, 0);
@@ -96,13 +96,12 @@ mod tests {
 
     use proptest::prelude::*;
 
-    use super::super::pairs::Picture;
     use super::*;
 
     fn pairs(groups: &[String]) -> Vec<Pair> {
         let pair = |(i, group): (usize, &String)| Pair {
             id: i.to_string(),
-            picture: Picture::File(PathBuf::new()),
+            picture: PathBuf::new(),
             captions: vec!["x".to_string()],
             tags: Vec::new(),
             group: group.clone(),

@@ -1,0 +1,157 @@
+//! `caption train`.
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use anyhow::ensure;
+use burn::tensor::Device;
+use clap::{Args, ValueEnum};
+use sensorium_captioning::fit::{Eye, FitSettings, Lesson};
+use sensorium_core::train::RunFolder;
+use sensorium_core::weights;
+use sensorium_vision::pairs::{self, Split, parts};
+use sensorium_vision::transforms::{Preprocess, Size};
+use sensorium_vision::{Encoder, EncoderConfig};
+use serde_json::json;
+
+use crate::Global;
+use crate::joint::train::shown;
+
+/// `caption train`
+#[derive(Args)]
+pub(crate) struct Train {
+    /// A folder or file of pairs: pictures with their sentences.
+    #[arg(long, value_name = "DIR")]
+    data: PathBuf,
+    /// Folder for the run: settings, weights, words, metrics, checkpoints.
+    #[arg(long, value_name = "RUN")]
+    out: PathBuf,
+    /// The decoder.
+    #[arg(long, value_enum, default_value = "attend")]
+    decoder: Kind,
+    /// The image encoder, as torchvision and timm call it.
+    #[arg(long, default_value = "efficientnet_lite0")]
+    encoder: String,
+    /// The encoder's weights: a torch file or safetensors. EfficientNet-Lite0's are bundled.
+    #[arg(long, value_name = "FILE")]
+    weights: Option<PathBuf>,
+    /// The layer that the decoder sees; by default the last with a map.
+    #[arg(long)]
+    layer: Option<String>,
+    /// Pixels along the sides of what the encoder sees; the picture is stretched to them.
+    #[arg(long, default_value_t = 224)]
+    image_size: u32,
+    /// Positions along a side that attention chooses among.
+    #[arg(long, default_value_t = 14)]
+    grid: usize,
+    /// Features of the LSTM's state, of word vectors and of attention.
+    #[arg(long, default_value_t = 512)]
+    hidden: usize,
+    /// Words that occur at most so often become <unk>.
+    #[arg(long, default_value_t = 5)]
+    rarer_than: usize,
+    /// The most passes over the captions.
+    #[arg(long, default_value_t = 120)]
+    epochs: usize,
+    /// Captions a step.
+    #[arg(long, default_value_t = 32)]
+    batch: usize,
+    /// Adam's learning rate.
+    #[arg(long, default_value_t = 4e-4)]
+    lr: f64,
+    /// Stop when so many epochs have passed without a better BLEU-4.
+    #[arg(long, default_value_t = 20)]
+    patience: usize,
+    /// Seed of the split where the data has none, the initial weights and the order of the batches.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Go on with a run that was stopped.
+    #[arg(long)]
+    resume: bool,
+}
+
+/// A kind of decoder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Kind {
+    /// Show, Attend and Tell.
+    Attend,
+    /// Show and Tell.
+    ShowAndTell,
+}
+
+impl Train {
+    pub(super) fn run(self, global: &Global) -> anyhow::Result<()> {
+        let out = self.out.display();
+        let settings = self.settings();
+        settings.validate()?;
+        ensure!((32..=1024).contains(&self.image_size), "--image-size {}: 32 to 1024 pixels", self.image_size);
+        ensure!(!self.out.join("captioner.json").exists(), "{out}: holds a finished run; choose another folder");
+        let device = global.device()?;
+        let pairs = pairs::read(&self.data)?;
+        let splits = parts(&self.data.to_string_lossy(), &pairs, self.seed)?;
+        let part = |wanted| (0..splits.len()).filter(|i| splits[*i] == wanted).collect::<Vec<usize>>();
+        let (train, val) = (part(Split::Train), part(Split::Val));
+        let eye = self.eye(&device)?;
+        let config = json!({
+            "data": self.data, "encoder": self.encoder, "weights": self.weights, "layer": eye.layer,
+            "image_size": self.image_size, "training": settings,
+        });
+        let run =
+            if self.resume { RunFolder::resume(&self.out, &config)? } else { RunFolder::create(&self.out, &config)? };
+        let lesson = Lesson { pairs: &pairs, train: &train, val: &val };
+        let fitted = settings.fit(lesson, eye, Some(run), shown(global), &device)?;
+        fitted.captioner.save(&self.out)?;
+        let rows = fitted.history.iter().filter(|row| row.epoch == fitted.best_epoch);
+        let bleu4 = rows.filter_map(|row| row.metrics.get("bleu4").copied()).next_back().unwrap_or(0.0);
+        let words = fitted.captioner.words().len();
+        let mut stdout = std::io::stdout().lock();
+        if global.json {
+            let said = json!({
+                "run": self.out, "train": train.len(), "val": val.len(), "words": words,
+                "epoch": fitted.best_epoch, "bleu4": bleu4,
+            });
+            return Ok(writeln!(stdout, "{said}")?);
+        }
+        writeln!(stdout, "learned from {} pictures, {words} words; the captioner is in {out}", train.len())?;
+        Ok(writeln!(
+            stdout,
+            "on {} validation pictures, each word the likeliest: BLEU-4 {bleu4:.4} after epoch {}",
+            val.len(),
+            fitted.best_epoch
+        )?)
+    }
+
+    fn settings(&self) -> FitSettings {
+        FitSettings {
+            grid: if self.decoder == Kind::Attend { self.grid } else { 0 },
+            attention: self.hidden,
+            embedding: self.hidden,
+            hidden: self.hidden,
+            rarer_than: self.rarer_than,
+            epochs: self.epochs,
+            batch: self.batch,
+            learning_rate: self.lr,
+            patience: self.patience,
+            ..FitSettings::tutorial(self.seed)
+        }
+    }
+
+    fn eye(&self, device: &Device) -> anyhow::Result<Eye> {
+        let encoder = EncoderConfig::named(&self.encoder)?;
+        let network = match (&self.weights, self.encoder.as_str()) {
+            (Some(path), _) => encoder.init(device).load(weights::read(path)?)?,
+            (None, "efficientnet_lite0") => Encoder::lite0_imagenet(device)?,
+            (None, name) => anyhow::bail!("--encoder {name}: its weights are not bundled; give a file with --weights"),
+        };
+        let layers = network.layers();
+        let last_map = layers.iter().rfind(|layer| !["pooled", "logits"].contains(&layer.as_str()));
+        let layer = match &self.layer {
+            Some(layer) => layer.clone(),
+            None => last_map.expect("an encoder has maps").clone(),
+        };
+        let side = self.image_size;
+        let preprocess =
+            Preprocess { size: Size::Exact { width: side, height: side }, crop: None, ..encoder.preprocess() };
+        Ok(Eye { encoder, weights: network.tensors(), layer, preprocess })
+    }
+}

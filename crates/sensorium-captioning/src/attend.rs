@@ -10,7 +10,7 @@ use burn::module::{Initializer, Module, Param};
 use burn::nn::{Dropout, DropoutConfig, Embedding, EmbeddingConfig, Linear, LinearConfig};
 use burn::tensor::activation::{log_softmax, relu, sigmoid, softmax};
 use burn::tensor::{Device, Int, Tensor, TensorData, assert_shape};
-use sensorium_core::nn::recurrent::{LstmCell, LstmState};
+use sensorium_core::nn::recurrent::{LstmCell, LstmState, TurnedCell};
 use sensorium_core::{Error as CoreError, weights};
 
 use crate::Result;
@@ -190,6 +190,7 @@ impl AttentionDecoder {
         let mut projected = self.attention.encoder_att.forward(maps.clone());
         let mut maps = maps;
         let (mut hidden, mut looked) = (vec![], vec![]);
+        let cell = self.decode_step.turned();
         for step in 0..captions.steps() {
             let live = captions.live(step);
             if live < maps.dims()[0] {
@@ -200,7 +201,7 @@ impl AttentionDecoder {
             }
             let weights = self.attention.weights(projected.clone(), state.hidden.clone());
             let seen = weights.clone().unsqueeze_dim::<3>(1).matmul(maps.clone()).squeeze_dim(1);
-            state = self.read(captions.words(step, &device), seen, state);
+            state = self.read(&cell, captions.words(step, &device), seen, state);
             hidden.push(state.hidden.clone());
             looked.push(filled_up(weights, batch));
         }
@@ -221,10 +222,10 @@ impl AttentionDecoder {
     }
 
     /// The state after `words` `[rows]`, where `seen` `[rows, features]` is what attention saw before them.
-    fn read(&self, words: Tensor<1, Int>, seen: Tensor<2>, state: LstmState<2>) -> LstmState<2> {
+    fn read(&self, cell: &TurnedCell<4>, words: Tensor<1, Int>, seen: Tensor<2>, state: LstmState<2>) -> LstmState<2> {
         let gate = sigmoid(self.f_beta.forward(state.hidden.clone()));
         let words = self.embedding.forward(words.unsqueeze_dim(0)).squeeze_dim(0);
-        self.decode_step.step(Tensor::cat(vec![words, gate * seen], 1), state)
+        cell.step(Tensor::cat(vec![words, gate * seen], 1), state)
     }
 
     /// Gets ready to tell about pictures: projects their maps `[pictures, positions, features]` once.
@@ -275,7 +276,7 @@ impl NextWords for AttentionDecoder {
             weights.push(looked);
             first += rows.len();
         }
-        let lstm = self.read(words, Tensor::cat(seen, 0), lstm);
+        let lstm = self.read(&self.decode_step.turned(), words, Tensor::cat(seen, 0), lstm);
         let log_probs = log_softmax(self.fc.forward(lstm.hidden.clone()), 1);
         let followers = Followers { log_probs: numbers(log_probs), attention: Some(numbers(Tensor::cat(weights, 0))) };
         let state = AttentionState { maps: state.maps.clone(), projected: state.projected.clone(), pictures, lstm };

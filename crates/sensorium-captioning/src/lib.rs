@@ -7,6 +7,7 @@
 //! - [`loss`]: cross-entropy over captions, doubly stochastic attention.
 //! - [`heat_map`]: where it looked, word by word.
 //! - [`WordMap`]: words and their numbers.
+//! - [`scenes`]: made pictures whose truth is known.
 //! - [`metrics`]: the COCO caption metrics without Java.
 
 pub mod attend;
@@ -18,6 +19,7 @@ pub mod heat_map;
 pub mod import;
 pub mod loss;
 pub mod metrics;
+pub mod scenes;
 pub mod show_and_tell;
 mod teacher;
 mod word_map;

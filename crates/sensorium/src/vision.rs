@@ -7,10 +7,10 @@ use anyhow::Result;
 use burn::tensor::Device;
 use sensorium_core::files::write_atomic;
 use sensorium_core::weights::read;
-use sensorium_vision::efficientnet::{EfficientNetConfig, labels, top_classes};
+use sensorium_vision::efficientnet::{labels, top_classes};
 use sensorium_vision::io::{self, Decoding};
 use sensorium_vision::resize::{Filter, resize};
-use sensorium_vision::{Encoder, FoldedEncoder};
+use sensorium_vision::{Encoder, EncoderConfig};
 use serde::Serialize;
 
 use crate::arrays::{check_ending, write_numbers};
@@ -19,7 +19,7 @@ use crate::pictures::expand;
 /// The verbs of `sensorium vision`.
 #[derive(clap::Subcommand, Debug)]
 pub(crate) enum VisionCommand {
-    /// Name what pictures show, by EfficientNet-Lite0 on the 1,000 ImageNet classes.
+    /// Name what pictures show, on the 1,000 ImageNet classes.
     Classify {
         /// Pictures, or folders of them.
         #[arg(required = true, value_name = "IMG")]
@@ -27,9 +27,8 @@ pub(crate) enum VisionCommand {
         /// How many classes to show.
         #[arg(long, default_value_t = 5)]
         top: usize,
-        /// Weights to use in place of the bundled ones: a torch file or safetensors, efficientnet-pytorch's names.
-        #[arg(long, value_name = "FILE")]
-        weights: Option<PathBuf>,
+        #[command(flatten)]
+        network: Network,
     },
     /// Resize a picture as Pillow does, byte for byte. Transparency is dropped.
     Resize {
@@ -46,21 +45,45 @@ pub(crate) enum VisionCommand {
         #[arg(long, value_name = "FILE")]
         out: PathBuf,
     },
-    /// Take a feature map of pictures, by EfficientNet-Lite0, to `[picture, channel, row, column]` numbers.
+    /// Take a feature map of pictures to `[picture, channel, row, column]` numbers.
     Features {
         /// Pictures, or folders of them.
         #[arg(required = true, value_name = "IMG")]
         pictures: Vec<PathBuf>,
-        /// stem, block0 to block15, features, pooled or logits.
+        /// A layer of the network: of EfficientNet-Lite0 stem, block0 to block15, features, pooled or logits.
         #[arg(long, default_value = "pooled")]
         layer: String,
         /// The numbers to write, .safetensors or .npy; the pictures' names go beside them, into FILE.ids.json.
         #[arg(long, value_name = "FILE")]
         out: PathBuf,
-        /// Weights to use in place of the bundled ones: a torch file or safetensors, efficientnet-pytorch's names.
-        #[arg(long, value_name = "FILE")]
-        weights: Option<PathBuf>,
+        #[command(flatten)]
+        network: Network,
     },
+}
+
+/// Which image encoder.
+#[derive(clap::Args, Debug, Serialize)]
+pub(crate) struct Network {
+    /// The image encoder, as torchvision and timm call it: resnet18 to resnet152, vgg11 to vgg19 and vgg11_bn to
+    /// vgg19_bn, efficientnet_b0, efficientnet_lite0 to efficientnet_lite4.
+    #[arg(long, value_name = "NAME", default_value = "efficientnet_lite0")]
+    encoder: String,
+    /// The encoder's weights: a torch file or safetensors. EfficientNet-Lite0's are bundled.
+    #[arg(long, value_name = "FILE")]
+    weights: Option<PathBuf>,
+}
+
+impl Network {
+    /// The network with its weights, and what it is.
+    pub(crate) fn load(&self, device: &Device) -> Result<(EncoderConfig, Encoder)> {
+        let config = EncoderConfig::named(&self.encoder)?;
+        let network = match (&self.weights, self.encoder.as_str()) {
+            (Some(path), _) => config.init(device).load(read(path)?)?,
+            (None, "efficientnet_lite0") => Encoder::lite0_imagenet(device)?,
+            (None, name) => anyhow::bail!("--encoder {name}: its weights are not bundled; give a file with --weights"),
+        };
+        Ok((config, network))
+    }
 }
 
 /// Pictures that are decoded and run at a time.
@@ -69,16 +92,16 @@ const BATCH: usize = 32;
 /// Runs a verb on `device`. With `json`, what is printed is JSON.
 pub(crate) fn run(command: VisionCommand, device: &Device, json: bool) -> Result<()> {
     match command {
-        VisionCommand::Classify { pictures, top, weights } => {
-            classify(&expand(&pictures)?, top, &network(weights.as_deref(), device)?, device, json)
+        VisionCommand::Classify { pictures, top, network } => {
+            classify(&expand(&pictures)?, top, &network.load(device)?, device, json)
         }
         VisionCommand::Resize { picture, size: (width, height), filter, out } => {
             let resized = resize(&io::read(&picture, &Decoding::default())?, width, height, filter);
             Ok(io::write(&out, &resized)?)
         }
-        VisionCommand::Features { pictures, layer, out, weights } => {
+        VisionCommand::Features { pictures, layer, out, network } => {
             check_ending(&out)?;
-            features(&expand(&pictures)?, &layer, &out, &network(weights.as_deref(), device)?, device, json)
+            features(&expand(&pictures)?, &layer, &out, &network.load(device)?, device, json)
         }
     }
 }
@@ -95,14 +118,6 @@ fn parse_size(text: &str) -> Result<(u32, u32), String> {
     }
 }
 
-fn network(weights: Option<&Path>, device: &Device) -> Result<FoldedEncoder> {
-    let network = match weights {
-        Some(path) => EfficientNetConfig::lite0().init(device).load(read(path)?)?,
-        None => Encoder::lite0_imagenet(device)?,
-    };
-    Ok(network.fold())
-}
-
 #[derive(Serialize)]
 struct Classified<'a> {
     file: &'a Path,
@@ -117,9 +132,16 @@ struct Named {
     logit: f32,
 }
 
-fn classify(pictures: &[PathBuf], top: usize, network: &FoldedEncoder, device: &Device, json: bool) -> Result<()> {
+fn classify(
+    pictures: &[PathBuf],
+    top: usize,
+    (config, network): &(EncoderConfig, Encoder),
+    device: &Device,
+    json: bool,
+) -> Result<()> {
     let labels = labels();
-    let preprocess = EfficientNetConfig::lite0().preprocess();
+    let preprocess = config.preprocess();
+    let network = network.fold();
     let mut classified = Vec::new();
     for files in pictures.chunks(BATCH) {
         let logits = network.forward(preprocess.batch(&decode(files)?, device));
@@ -151,11 +173,12 @@ fn features(
     pictures: &[PathBuf],
     layer: &str,
     out: &Path,
-    network: &FoldedEncoder,
+    (config, network): &(EncoderConfig, Encoder),
     device: &Device,
     json: bool,
 ) -> Result<()> {
-    let preprocess = EfficientNetConfig::lite0().preprocess();
+    let preprocess = config.preprocess();
+    let network = network.fold();
     let (mut numbers, mut shape) = (Vec::new(), [0; 4]);
     for files in pictures.chunks(BATCH) {
         let map = network.features(preprocess.batch(&decode(files)?, device), &[layer])?.remove(0);

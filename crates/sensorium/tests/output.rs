@@ -24,7 +24,7 @@ fn form(text: &str) -> String {
 
 #[test]
 fn help() {
-    let verbs: [&[&str]; 38] = [
+    let verbs: [&[&str]; 39] = [
         &[],
         &["audio"],
         &["audio", "info"],
@@ -41,6 +41,7 @@ fn help() {
         &["caption"],
         &["caption", "import"],
         &["caption", "run"],
+        &["caption", "scenes"],
         &["caption", "train"],
         &["demo"],
         &["devices"],

@@ -1,13 +1,18 @@
 //! How well generated captions agree with people's: BLEU, ROUGE-L and CIDEr, with the numbers of the COCO caption
 //! evaluation code (`pycocoevalcap` 1.2).
 //!
-//! Every metric takes [`Example`]s whose captions are words separated by spaces. The published numbers are those of
-//! tokenized captions: [`tokenized`] does what the evaluation code does before it counts.
+//! Every metric takes [`Example`]s whose captions are words separated by spaces.
 //!
-//! ```ignore
-//! let examples = tokenized(&read_examples("references.json".as_ref(), "captions.json".as_ref())?);
-//! let [_, _, _, bleu_4] = bleu(&examples);
-//! println!("BLEU-4 {:.4}  CIDEr {:.4}", bleu_4.corpus, cider_d(&examples).corpus);
+//! ```
+//! use sensorium_captioning::metrics::{Example, bleu};
+//!
+//! let example = Example {
+//!     id: "1".to_string(),
+//!     references: vec!["a man rides a brown horse".to_string(), "the man is riding a horse".to_string()],
+//!     hypothesis: "a man is riding a horse".to_string(),
+//! };
+//! let [bleu_1, ..] = bleu(&[example]);
+//! assert!((bleu_1.corpus - 1.0).abs() < 1e-8);
 //! ```
 
 mod bleu;

@@ -115,7 +115,7 @@ fn checked(source: &Path, items: Vec<Pair>) -> Result<Vec<Pair>> {
 /// # Errors
 /// If it cannot be decoded; the message names the file.
 pub fn read_picture(path: &Path) -> Result<RgbImage> {
-    Ok(io::read(path, &Decoding { alpha: Alpha::Over([255; 3]), ..Decoding::default() })?)
+    io::read(path, &Decoding { alpha: Alpha::Over([255; 3]), ..Decoding::default() })
 }
 
 /// A line of `pairs.jsonl`.

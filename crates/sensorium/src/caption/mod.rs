@@ -2,6 +2,7 @@
 
 mod import;
 mod run;
+mod scenes;
 mod train;
 
 use clap::Subcommand;
@@ -15,6 +16,8 @@ pub(crate) enum Verb {
     Import(import::Import),
     /// Tell what pictures show.
     Run(run::Run),
+    /// Make pictures of shapes whose truth is known, with captions.
+    Scenes(scenes::Scenes),
     /// Learn to tell from pictures with sentences.
     Train(train::Train),
 }
@@ -25,6 +28,7 @@ impl Verb {
         match self {
             Self::Import(import) => import.run(global),
             Self::Run(run) => run.run(global),
+            Self::Scenes(scenes) => scenes.run(global),
             Self::Train(train) => train.run(global),
         }
     }

@@ -8,14 +8,13 @@ use burn::tensor::Device;
 use clap::{Args, ValueEnum};
 use sensorium_captioning::fit::{Eye, FitSettings, Lesson};
 use sensorium_core::train::RunFolder;
-use sensorium_core::weights;
 use sensorium_vision::pairs::{self, Split, parts};
 use sensorium_vision::transforms::{Preprocess, Size};
-use sensorium_vision::{Encoder, EncoderConfig};
 use serde_json::json;
 
 use crate::Global;
 use crate::joint::train::shown;
+use crate::vision::Network;
 
 /// `caption train`
 #[derive(Args)]
@@ -29,12 +28,8 @@ pub(crate) struct Train {
     /// The decoder.
     #[arg(long, value_enum, default_value = "attend")]
     decoder: Kind,
-    /// The image encoder, as torchvision and timm call it.
-    #[arg(long, default_value = "efficientnet_lite0")]
-    encoder: String,
-    /// The encoder's weights: a torch file or safetensors. EfficientNet-Lite0's are bundled.
-    #[arg(long, value_name = "FILE")]
-    weights: Option<PathBuf>,
+    #[command(flatten)]
+    network: Network,
     /// The layer that the decoder sees; by default the last with a map.
     #[arg(long)]
     layer: Option<String>,
@@ -93,7 +88,7 @@ impl Train {
         let (train, val) = (part(Split::Train), part(Split::Val));
         let eye = self.eye(&device)?;
         let config = json!({
-            "data": self.data, "encoder": self.encoder, "weights": self.weights, "layer": eye.layer,
+            "data": self.data, "network": self.network, "layer": eye.layer,
             "image_size": self.image_size, "training": settings,
         });
         let run =
@@ -137,12 +132,7 @@ impl Train {
     }
 
     fn eye(&self, device: &Device) -> anyhow::Result<Eye> {
-        let encoder = EncoderConfig::named(&self.encoder)?;
-        let network = match (&self.weights, self.encoder.as_str()) {
-            (Some(path), _) => encoder.init(device).load(weights::read(path)?)?,
-            (None, "efficientnet_lite0") => Encoder::lite0_imagenet(device)?,
-            (None, name) => anyhow::bail!("--encoder {name}: its weights are not bundled; give a file with --weights"),
-        };
+        let (encoder, network) = self.network.load(device)?;
         let layers = network.layers();
         let last_map = layers.iter().rfind(|layer| !["pooled", "logits"].contains(&layer.as_str()));
         let layer = match &self.layer {

@@ -158,7 +158,7 @@ mod tests {
     #[test]
     fn one_image_scores_zero() {
         let example = Example { id: String::new(), references: strings(&["a b"]), hypothesis: "a b".into() };
-        assert_eq!(cider_d(&[example.clone()]).corpus, 0.0);
+        assert_eq!(cider_d(std::slice::from_ref(&example)).corpus, 0.0);
         assert!(cider(&[]).per_image.is_empty());
         assert_eq!(cider(&[example]).corpus, 0.0);
     }

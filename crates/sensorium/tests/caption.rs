@@ -123,6 +123,11 @@ fn a_captioner_is_trained_and_tells() {
     let (code, said, fault) = train("12", "run", &[]);
     assert_eq!(code, Some(0), "{fault}");
     assert!(said.starts_with("learned from 12 pictures, 10 words; the captioner is in run\n"), "{said}");
+    let (code, told, fault) = call(folder.path(), &["caption", "eval", "run", "--data", ".", "--beam", "1,2"]);
+    assert_eq!(code, Some(0), "{fault}");
+    let [pictures, header, one, two] = told.lines().collect::<Vec<_>>().try_into().unwrap();
+    assert!(pictures == "2 pictures" && header.starts_with("beam  BLEU-1"), "{told}");
+    assert!(one.starts_with("   1  ") && two.starts_with("   2  "), "{told}");
     let (code, told, fault) = call(folder.path(), &["caption", "run", "run", "0.png", "--beam", "2"]);
     assert_eq!(code, Some(0), "{fault}");
     assert!(told.starts_with("0.png\n  it is "), "{told}");
@@ -140,6 +145,37 @@ fn a_captioner_is_trained_and_tells() {
     let (code, _, fault) = call(folder.path(), &["caption", "run", "told", "0.png", "--heatmap", "seen"]);
     assert_eq!(code, Some(1));
     assert!(fault.contains("told has no attention"), "{fault}");
+}
+
+/// The values of pycocoevalcap 1.2.
+#[test]
+fn captions_are_scored_as_by_coco() {
+    let folder = tempfile::tempdir().unwrap();
+    let refs = serde_json::json!({
+        "1": ["A man rides a brown horse.", "a man on a horse in a field", "the man is riding a horse"],
+        "2": ["two dogs play in the snow", "a pair of dogs running through snow"],
+        "3": ["a red bus parked on the street", "a bus on a city street next to a car", "red double decker bus"],
+    });
+    let hyps = serde_json::json!({
+        "1": "a man is riding a horse", "2": "Two dogs running in the snow!", "3": "a bus on the street",
+    });
+    std::fs::write(folder.path().join("refs.json"), refs.to_string()).unwrap();
+    std::fs::write(folder.path().join("hyps.json"), hyps.to_string()).unwrap();
+    let args = ["caption", "score", "--refs", "refs.json", "--hyps", "hyps.json", "--json"];
+    let (code, said, fault) = call(folder.path(), &args);
+    assert_eq!(code, Some(0), "{fault}");
+    let said: serde_json::Value = serde_json::from_str(&said).unwrap();
+    let want = [0.99999999994118, 0.96362411159667, 0.79712169116621, 0.59652475714072];
+    for (got, want) in said["bleu"].as_array().unwrap().iter().zip(want) {
+        assert!((got.as_f64().unwrap() - want).abs() < 1e-9, "{said}");
+    }
+    assert!((said["rouge_l"].as_f64().unwrap() - 0.825228411435308).abs() < 1e-9, "{said}");
+    assert!((said["cider"].as_f64().unwrap() - 3.00305081176385).abs() < 1e-9, "{said}");
+    let (_, table, _) = call(folder.path(), &args[..6]);
+    assert!(table.starts_with("3 pictures\nBLEU-1"), "{table}");
+    std::fs::write(folder.path().join("few.json"), r#"{"1": "a man"}"#).unwrap();
+    let (code, _, fault) = call(folder.path(), &["caption", "score", "--refs", "refs.json", "--hyps", "few.json"]);
+    assert!(code == Some(1) && fault.contains("few.json") && fault.lines().count() == 1, "{fault}");
 }
 
 #[test]

@@ -24,7 +24,7 @@ fn form(text: &str) -> String {
 
 #[test]
 fn help() {
-    let verbs: [&[&str]; 39] = [
+    let verbs: [&[&str]; 41] = [
         &[],
         &["audio"],
         &["audio", "info"],
@@ -39,9 +39,11 @@ fn help() {
         &["audio", "classify", "eval"],
         &["audio", "classify", "run"],
         &["caption"],
+        &["caption", "eval"],
         &["caption", "import"],
         &["caption", "run"],
         &["caption", "scenes"],
+        &["caption", "score"],
         &["caption", "train"],
         &["demo"],
         &["devices"],

@@ -19,11 +19,16 @@ mod bleu;
 mod cider;
 mod error;
 mod example;
+mod json;
 mod ngram;
+mod ptb;
+mod read;
 mod rouge;
 
 pub use bleu::bleu;
 pub use cider::{Cider, CiderIds, CiderReferences, CiderVariant, cider, cider_d};
 pub use error::Error;
 pub use example::{Example, Score};
+pub use ptb::{coco_tokens_all, tokenize, tokenize_all, tokenized};
+pub use read::{read_examples, read_hypotheses, read_references};
 pub use rouge::rouge_l;

@@ -1,5 +1,6 @@
 //! `sensorium caption`: sentences for pictures.
 
+mod eval;
 mod import;
 mod run;
 mod scenes;
@@ -12,12 +13,16 @@ use crate::Global;
 /// What to do with captions.
 #[derive(Subcommand)]
 pub(crate) enum Verb {
+    /// Measure a run on pictures that it did not learn from.
+    Eval(eval::Eval),
     /// Turn a checkpoint of the PyTorch captioning tutorial into a run.
     Import(import::Import),
     /// Tell what pictures show.
     Run(run::Run),
     /// Make pictures of shapes whose truth is known, with captions.
     Scenes(scenes::Scenes),
+    /// Score captions against references, as the COCO caption evaluation does.
+    Score(eval::Score),
     /// Learn to tell from pictures with sentences.
     Train(train::Train),
 }
@@ -26,9 +31,11 @@ impl Verb {
     /// Does it.
     pub(crate) fn run(self, global: &Global) -> anyhow::Result<()> {
         match self {
+            Self::Eval(eval) => eval.run(global),
             Self::Import(import) => import.run(global),
             Self::Run(run) => run.run(global),
             Self::Scenes(scenes) => scenes.run(global),
+            Self::Score(score) => score.run(global),
             Self::Train(train) => train.run(global),
         }
     }

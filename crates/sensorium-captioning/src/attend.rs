@@ -10,12 +10,27 @@ use burn::module::{Initializer, Module, Param};
 use burn::nn::{Dropout, DropoutConfig, Embedding, EmbeddingConfig, Linear, LinearConfig};
 use burn::tensor::activation::{log_softmax, relu, sigmoid, softmax};
 use burn::tensor::{Device, Int, Tensor, TensorData, assert_shape};
+use rand::RngExt;
+use rand_chacha::ChaCha8Rng;
 use sensorium_core::nn::recurrent::{LstmCell, LstmState, TurnedCell};
 use sensorium_core::{Error as CoreError, weights};
+use serde::{Deserialize, Serialize};
 
 use crate::Result;
 use crate::decode::{Followers, NextWords, Row};
 use crate::teacher::Captions;
+
+/// What an [`AttentionDecoder`] sees of the positions that it weighs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Focus {
+    /// All of them, each as much as its weight: the expected position (§4.2).
+    #[default]
+    Soft,
+    /// One of them (§4.1): while training, for half of the captions one drawn by its weight at each word, for the other
+    /// half the expected one; afterwards the likeliest.
+    Hard,
+}
 
 /// Sizes of an [`AttentionDecoder`].
 ///
@@ -49,6 +64,9 @@ pub struct AttentionDecoderConfig {
     /// The share of the state that is set to zero before words are scored, while training.
     #[config(default = 0.5)]
     pub dropout: f64,
+    /// Soft or hard attention.
+    #[config(default = "Focus::Soft")]
+    pub focus: Focus,
 }
 
 impl AttentionDecoderConfig {
@@ -88,7 +106,7 @@ impl AttentionDecoderConfig {
         let [attention, features] = axes("attention.encoder_att.weight")?;
         let [vocab, embedding] = axes("embedding.weight")?;
         let [_, hidden] = axes("fc.weight")?;
-        let config = Self { vocab, features, attention, embedding, hidden, dropout: 0.5 };
+        let config = Self { attention, embedding, hidden, ..Self::new(vocab, features) };
         config.validate()?;
         Ok(config)
     }
@@ -118,6 +136,7 @@ impl AttentionDecoderConfig {
             init_c: linear(features, hidden),
             f_beta: linear(hidden, features),
             fc,
+            focus: self.focus,
         }
     }
 }
@@ -133,6 +152,8 @@ pub struct AttentionDecoder {
     init_c: Linear,
     f_beta: Linear,
     fc: Linear,
+    #[module(skip)]
+    focus: Focus,
 }
 
 #[derive(Module, Debug)]
@@ -161,8 +182,10 @@ pub struct Foretold {
     pub logits: Tensor<2>,
     /// The words that the captions have there `[words]`.
     pub targets: Tensor<1, Int>,
-    /// Where the decoder looked `[batch, steps, positions]`, the longest caption first; zero past a caption's end.
+    /// How it weighed the positions `[batch, steps, positions]`, the longest caption first; zero past a caption's end.
     pub attention: Tensor<3>,
+    /// The logarithms of the weights of the positions that were drawn `[batch, steps]`; zero where none was.
+    pub drawn: Tensor<2>,
     /// The captions' places in the batch, the longest first.
     pub order: Vec<usize>,
     /// Steps of each caption in that order: one fewer than it has numbers.
@@ -171,7 +194,7 @@ pub struct Foretold {
 
 impl AttentionDecoder {
     /// Reads captions word by word and foretells each next word: teacher forcing, on a prefix of the batch that shrinks
-    /// as captions end.
+    /// as captions end. Hard attention looks at the likeliest positions.
     ///
     /// # Shapes
     /// - `maps`: `[batch, positions, features]`
@@ -181,16 +204,38 @@ impl AttentionDecoder {
     /// # Panics
     /// If a shape is another, there is no caption, or one has fewer than 2 numbers.
     pub fn forward(&self, maps: Tensor<3>, captions: &[Vec<u32>]) -> Foretold {
+        self.foretell(maps, &Captions::longest_first(captions, captions), None)
+    }
+
+    /// As [`forward`](Self::forward) in training: the decoder reads `read`, which has other words than `captions` where
+    /// it is to go on from its own, and hard attention draws positions.
+    ///
+    /// # Panics
+    /// As [`forward`](Self::forward), or if `read` and `captions` differ in length.
+    pub fn practise(
+        &self,
+        maps: Tensor<3>,
+        read: &[Vec<u32>],
+        captions: &[Vec<u32>],
+        rng: &mut ChaCha8Rng,
+    ) -> Foretold {
+        self.foretell(maps, &Captions::longest_first(read, captions), Some(rng))
+    }
+
+    fn foretell(&self, maps: Tensor<3>, captions: &Captions, mut rng: Option<&mut ChaCha8Rng>) -> Foretold {
         let [batch, _, _] = maps.dims();
-        assert_eq!(captions.len(), batch, "{} captions for {batch} maps", captions.len());
+        assert_eq!(captions.order.len(), batch, "{} captions for {batch} maps", captions.order.len());
         let device = maps.device();
-        let captions = Captions::longest_first(captions);
         let maps = maps.select(0, captions.places(&device));
         let mut state = self.first_state(maps.clone());
         let mut projected = self.attention.encoder_att.forward(maps.clone());
         let mut maps = maps;
-        let (mut hidden, mut looked) = (vec![], vec![]);
+        let (mut hidden, mut looked, mut drawn) = (vec![], vec![], vec![]);
         let cell = self.decode_step.turned();
+        let draws: Vec<bool> = match (self.focus, rng.as_mut()) {
+            (Focus::Hard, Some(rng)) => (0..batch).map(|_| rng.random()).collect(),
+            _ => vec![false; batch],
+        };
         for step in 0..captions.steps() {
             let live = captions.live(step);
             if live < maps.dims()[0] {
@@ -200,7 +245,16 @@ impl AttentionDecoder {
                 projected = projected.slice_dim(0, ..live);
             }
             let weights = self.attention.weights(projected.clone(), state.hidden.clone());
-            let seen = weights.clone().unsqueeze_dim::<3>(1).matmul(maps.clone()).squeeze_dim(1);
+            let focus = match (self.focus, rng.as_mut()) {
+                (Focus::Soft, _) => weights.clone(),
+                (Focus::Hard, None) => one_hot(&likeliest(&weights), weights.dims()[1], &device),
+                (Focus::Hard, Some(rng)) => {
+                    let (focus, log_weight) = draw(weights.clone(), &draws[..live], rng);
+                    drawn.push(filled_up(log_weight, batch));
+                    focus
+                }
+            };
+            let seen = focus.unsqueeze_dim::<3>(1).matmul(maps.clone()).squeeze_dim(1);
             state = self.read(&cell, captions.words(step, &device), seen, state);
             hidden.push(state.hidden.clone());
             looked.push(filled_up(weights, batch));
@@ -210,8 +264,12 @@ impl AttentionDecoder {
             logits: self.fc.forward(hidden),
             targets: captions.targets(&device),
             attention: Tensor::stack(looked, 1),
+            drawn: match drawn.is_empty() {
+                true => Tensor::zeros([batch, captions.steps()], &device),
+                false => Tensor::cat(drawn, 1),
+            },
             lengths: captions.lengths(),
-            order: captions.order,
+            order: captions.order.clone(),
         }
     }
 
@@ -272,7 +330,11 @@ impl NextWords for AttentionDecoder {
             let map = |maps: &Tensor<3>| maps.clone().slice_dim(0, rows[0]..rows[0] + 1);
             let hidden = lstm.hidden.clone().slice_dim(0, first..first + rows.len());
             let looked = self.attention.weights(map(&state.projected), hidden);
-            seen.push(looked.clone().matmul(map(&state.maps).squeeze_dim(0)));
+            let map = map(&state.maps).squeeze_dim::<2>(0);
+            seen.push(match self.focus {
+                Focus::Soft => looked.clone().matmul(map),
+                Focus::Hard => map.select(0, ints(likeliest(&looked).into_iter().map(|place| place as i64), &device)),
+            });
             weights.push(looked);
             first += rows.len();
         }
@@ -282,6 +344,46 @@ impl NextWords for AttentionDecoder {
         let state = AttentionState { maps: state.maps.clone(), projected: state.projected.clone(), pictures, lstm };
         (state, followers)
     }
+}
+
+/// The position of the largest of each row of `weights` `[rows, positions]`.
+fn likeliest(weights: &Tensor<2>) -> Vec<usize> {
+    let chosen = weights.clone().argmax(1).into_data();
+    chosen.iter::<i64>().map(|place| place as usize).collect()
+}
+
+/// Rows that are one at a place each and zero elsewhere, `[places, positions]`.
+fn one_hot(places: &[usize], positions: usize, device: &Device) -> Tensor<2> {
+    let mut rows = vec![0.0f32; places.len() * positions];
+    for (row, place) in rows.chunks_exact_mut(positions).zip(places) {
+        row[*place] = 1.0;
+    }
+    Tensor::from_data(TensorData::new(rows, [places.len(), positions]), device)
+}
+
+/// Draws a position by its weight in each row of `weights` `[rows, positions]` that `draws` names, and leaves the others
+/// as they are; and the logarithm of each drawn position's weight `[rows, 1]`, zero in the others.
+fn draw(weights: Tensor<2>, draws: &[bool], rng: &mut ChaCha8Rng) -> (Tensor<2>, Tensor<2>) {
+    let [rows, positions] = weights.dims();
+    let device = weights.device();
+    let mut chosen = vec![0.0f32; rows * positions];
+    for ((row, weights), draws) in
+        chosen.chunks_exact_mut(positions).zip(numbers(weights.clone()).chunks_exact(positions)).zip(draws)
+    {
+        if *draws {
+            let mut left: f32 = rng.random::<f32>() * weights.iter().sum::<f32>();
+            let place = weights.iter().position(|weight| {
+                left -= weight;
+                left < 0.0
+            });
+            row[place.unwrap_or(positions - 1)] = 1.0;
+        }
+    }
+    let chosen = Tensor::<2>::from_data(TensorData::new(chosen, [rows, positions]), &device);
+    let kept = draws.iter().map(|draws| if *draws { 0.0f32 } else { 1.0 }).collect::<Vec<_>>();
+    let kept = Tensor::<2>::from_data(TensorData::new(kept, [rows, 1]), &device);
+    let of_drawn = (weights.clone() * chosen.clone()).sum_dim(1) + kept.clone();
+    (weights * kept + chosen, of_drawn.clamp_min(1e-30).log())
 }
 
 /// `[live, positions]` with rows of zeros up to `[batch, positions]`.
@@ -307,6 +409,7 @@ pub(crate) fn numbers<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
 
 #[cfg(test)]
 mod tests {
+    use rand::SeedableRng;
     use sensorium_core::device;
     use sensorium_core::testing::check_model;
 
@@ -372,6 +475,37 @@ mod tests {
             let looked = numbers(read.attention);
             assert!(looked.iter().zip(sentence.attention.concat()).all(|(a, b)| (a - b).abs() < 1e-5));
         }
+    }
+
+    #[test]
+    fn hard_attention_sees_one_position_or_the_expected_one() {
+        let device = device::parse("flex").unwrap();
+        let weights = Tensor::<2>::from_data([[0.2, 0.5, 0.3], [0.1, 0.1, 0.8]], &device);
+        let mut rng = ChaCha8Rng::seed_from_u64(4);
+        let mut counts = [0.0f32; 3];
+        for _ in 0..4000 {
+            let (focus, log_weight) = draw(weights.clone(), &[true, false], &mut rng);
+            let (focus, log_weight) = (numbers(focus), numbers(log_weight));
+            assert_eq!((&focus[3..], log_weight[1]), (&[0.1, 0.1, 0.8][..], 0.0));
+            let place = focus[..3].iter().position(|weight| *weight == 1.0).unwrap();
+            assert_eq!(focus[..3].iter().sum::<f32>(), 1.0);
+            assert!((log_weight[0] - [0.2f32, 0.5, 0.3][place].ln()).abs() < 1e-6);
+            counts[place] += 1.0 / 4000.0;
+        }
+        assert!(counts.iter().zip([0.2, 0.5, 0.3]).all(|(got, want)| (got - want).abs() < 0.03), "{counts:?}");
+    }
+
+    #[test]
+    fn hard_attention_searches_as_it_reads() {
+        let device = device::parse("flex").unwrap();
+        let decoder = tiny().with_focus(Focus::Hard).init(&device);
+        let maps = waves([1, 4, 4], &device);
+        let found = BeamSearch::new(1).search(&decoder, decoder.start(maps.clone()), 1, &Limits::tutorial(7, 8));
+        let sentence = found[0].best();
+        let caption: Vec<u32> = [7].into_iter().chain(sentence.words.iter().copied()).collect();
+        let log_probs = numbers(log_softmax(decoder.forward(maps, &[caption]).logits, 1));
+        let score: f32 = sentence.words.iter().enumerate().map(|(i, word)| log_probs[i * 9 + *word as usize]).sum();
+        assert!((score - sentence.score).abs() < 1e-4, "{score} {}", sentence.score);
     }
 
     #[test]

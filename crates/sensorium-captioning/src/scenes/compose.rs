@@ -1,6 +1,7 @@
 //! What a scene shows, and where.
 
 use std::array::from_fn;
+use std::cmp::Reverse;
 
 use rand::RngExt;
 use rand::seq::{IndexedRandom, SliceRandom};
@@ -26,10 +27,10 @@ impl Scene {
         let objects = if rng.random_bool(TWO_OBJECTS) {
             let (first, second) = two_kinds(split, &mut rng);
             let mut pair = [cast(first, &mut rng), cast(second, &mut rng)];
-            // Which of the two stands first along the axis, and which is told of first.
+            // Which of the two stands first along the axis.
             pair.shuffle(&mut rng);
             place_two(&mut pair, &mut rng);
-            pair.shuffle(&mut rng);
+            pair.sort_by_key(|object| (Reverse(object.size), object.color));
             pair.to_vec()
         } else {
             let mut only = cast(first_kind(split, &mut rng), &mut rng);

@@ -18,6 +18,7 @@ mod attributes;
 mod compose;
 mod draw;
 mod ground;
+mod judge;
 mod outline;
 mod phrasing;
 mod split;
@@ -28,6 +29,7 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 pub use attributes::{Color, Ground, Relation, Shape, Size};
+pub use judge::Judged;
 pub use phrasing::{Mention, vocabulary};
 pub use split::{Split, is_held_out};
 pub use store::{MOST, read, write};
@@ -49,7 +51,8 @@ pub struct Scene {
     pub split: Split,
     /// What is behind the objects.
     pub ground: Ground,
-    /// One object, or two that differ in shape and in colour.
+    /// One object, or two that differ in shape and in colour: the more striking first, which is the larger or else the
+    /// one whose colour is first in [`Color::ALL`].
     pub objects: Vec<Object>,
     /// Where the first of two objects is as seen from the second.
     pub relation: Option<Relation>,

@@ -18,26 +18,38 @@ impl Scene {
     /// the one is as seen from the other, or by `and`; the ground is told or not. They are distinct, of at most 18 words,
     /// in lower case.
     pub fn captions(&self) -> Vec<String> {
-        let cores: Vec<String> = match self.objects.as_slice() {
-            [only] => names(only),
-            [first, second] => {
-                let seen_from_second = self.relation.map(|relation| (first, relation, second));
-                let seen_from_first = self.relation.map(|relation| (second, relation.inverse(), first));
-                let related = [seen_from_second, seen_from_first].into_iter().flatten();
-                let related = related.flat_map(|(a, relation, b)| joined(a, relation.phrase(), b));
-                related.chain(joined(first, "and", second)).chain(joined(second, "and", first)).collect()
-            }
+        match self.objects.as_slice() {
+            [only] => self.told(&names(only)),
+            [first, second] => [self.told_of(first, second), self.told_of(second, first)].concat(),
             _ => vec![],
+        }
+    }
+
+    /// So many of the [`captions`](Self::captions) as people would give them, who tell of the striking object first;
+    /// drawn without repetition, all of them if there are fewer.
+    ///
+    /// A captioner could not learn from captions in either order where it should look: when Show, Attend and Tell looks
+    /// for the shape, it does not yet know which colour has been told.
+    pub fn reference_captions(&self, count: usize) -> Vec<String> {
+        let captions = match self.objects.as_slice() {
+            [first, second] => self.told_of(first, second),
+            _ => self.captions(),
         };
+        captions.sample(&mut stream(self.seed, self.id, Purpose::Phrase), count).cloned().collect()
+    }
+
+    /// The captions that tell of `first` first.
+    fn told_of(&self, first: &Object, second: &Object) -> Vec<String> {
+        let relation = Relation::between(first.bounds, second.bounds);
+        let related = relation.into_iter().flat_map(|relation| joined(first, relation.phrase(), second));
+        self.told(&related.chain(joined(first, "and", second)).collect::<Vec<_>>())
+    }
+
+    /// Each of `cores` with and without words before and after it.
+    fn told(&self, cores: &[String]) -> Vec<String> {
         let told = cores.iter().flat_map(|core| [core.clone(), format!("there is {core}")]);
         let ground = self.ground.word();
         told.flat_map(|told| [told.clone(), format!("{told} on a {ground} ground")]).collect()
-    }
-
-    /// So many of the [`captions`](Self::captions), drawn without repetition; all of them if there are fewer.
-    pub fn reference_captions(&self, count: usize) -> Vec<String> {
-        let mut rng = stream(self.seed, self.id, Purpose::Phrase);
-        self.captions().sample(&mut rng, count).cloned().collect()
     }
 
     /// Whether a caption is one of the true ones.

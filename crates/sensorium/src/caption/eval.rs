@@ -1,11 +1,13 @@
 //! `caption eval` and `caption score`.
 
+use std::collections::HashMap;
 use std::io::Write;
 use std::path::PathBuf;
 
 use anyhow::{Result, ensure};
 use clap::Args;
 use sensorium_captioning::metrics::{Example, bleu, cider_d, read_examples, rouge_l, tokenized};
+use sensorium_captioning::scenes::{self, Judged, Scene};
 use sensorium_captioning::{BeamSearch, Captioner};
 use sensorium_vision::io::RgbImage;
 use sensorium_vision::pairs::{self, Pair, Split, parts, read_picture};
@@ -55,6 +57,18 @@ struct Scored {
     bleu: [f64; 4],
     rouge_l: f64,
     cider: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scenes: Option<OfScenes>,
+}
+
+/// How captions of made scenes compare with the truth.
+#[derive(Serialize)]
+struct OfScenes {
+    /// The share of the captions that are word for word among the true ones.
+    true_captions: f64,
+    /// The share of the named objects in whose box attention was highest at the noun.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    looked_at: Option<f64>,
 }
 
 impl Eval {
@@ -66,42 +80,74 @@ impl Eval {
         let splits = parts(&self.data.to_string_lossy(), &pairs, self.seed)?;
         let part: Vec<&Pair> =
             pairs.iter().zip(splits).filter(|(_, split)| *split == self.split).map(|(p, _)| p).collect();
+        let truth = self.truth()?;
+        let grid = captioner.config().decoder.grid();
+        let mut judged = vec![Judged::default(); self.beam.len()];
         let bar = bar(part.len(), "pictures", global.progress());
         let mut examples: Vec<Vec<Example>> = self.beam.iter().map(|_| vec![]).collect();
         for of_batch in part.chunks(BATCH) {
             let pictures: Vec<RgbImage> =
                 of_batch.iter().map(|pair| Ok(read_picture(&pair.picture)?)).collect::<Result<_>>()?;
             let view = captioner.look(&pictures);
-            for (width, examples) in self.beam.iter().zip(&mut examples) {
+            for ((width, examples), judged) in self.beam.iter().zip(&mut examples).zip(&mut judged) {
                 let search = BeamSearch::new(*width);
                 let found = captioner.decoder().search(view.clone(), &search, &captioner.limits());
-                examples.extend(of_batch.iter().zip(found).map(|(pair, found)| Example {
-                    id: pair.id.clone(),
-                    references: pair.captions.clone(),
-                    hypothesis: captioner.words().sentence(&found.best().words),
-                }));
+                for (pair, found) in of_batch.iter().zip(found) {
+                    let best = found.best();
+                    if let Some(scene) = truth.get(&pair.id) {
+                        let words: Vec<&str> = captioner.words().words(&best.words).collect();
+                        let attention = &best.attention[..words.len().min(best.attention.len())];
+                        *judged += scene.judge(&words, attention, grid);
+                    }
+                    examples.push(Example {
+                        id: pair.id.clone(),
+                        references: pair.captions.clone(),
+                        hypothesis: captioner.words().sentence(&best.words),
+                    });
+                }
             }
             bar.inc(of_batch.len() as u64);
         }
         bar.finish_and_clear();
-        let scored: Vec<Scored> = self.beam.iter().zip(&examples).map(|(beam, of)| score(Some(*beam), of)).collect();
+        let scored = self.beam.iter().zip(&examples).zip(&judged);
+        let scored: Vec<Scored> = scored
+            .map(|((beam, examples), judged)| {
+                let scenes = (judged.captions > 0).then(|| OfScenes::of(judged));
+                Scored { beam: Some(*beam), scenes, ..score(examples) }
+            })
+            .collect();
         let mut stdout = std::io::stdout().lock();
         if global.json {
             return Ok(writeln!(stdout, "{}", serde_json::to_string_pretty(&scored)?)?);
         }
         writeln!(stdout, "{} pictures", part.len())?;
         writeln!(stdout, "beam  {HEADER}")?;
-        for scored in scored {
+        for scored in &scored {
             writeln!(stdout, "{:4}  {}", scored.beam.unwrap_or_default(), scored.row())?;
         }
+        for (width, of) in self.beam.iter().zip(&scored).filter_map(|(width, of)| Some((width, of.scenes.as_ref()?))) {
+            write!(stdout, "beam {width}: {:.1}% of the captions exactly true", 100.0 * of.true_captions)?;
+            match of.looked_at {
+                Some(share) => writeln!(stdout, ", {:.1}% of the named objects looked at", 100.0 * share)?,
+                None => writeln!(stdout)?,
+            }
+        }
         Ok(())
+    }
+
+    /// What is known of made scenes, by picture; of other data, nothing.
+    fn truth(&self) -> Result<HashMap<String, Scene>> {
+        if !self.data.join("scenes.json").exists() {
+            return Ok(HashMap::new());
+        }
+        Ok(scenes::read(&self.data)?.into_iter().map(|scene| (scene.image.clone(), scene)).collect())
     }
 }
 
 impl Score {
     pub(super) fn run(self, global: &Global) -> Result<()> {
         let examples = read_examples(&self.refs, &self.hyps)?;
-        let scored = score(None, &examples);
+        let scored = score(&examples);
         let mut stdout = std::io::stdout().lock();
         if global.json {
             return Ok(writeln!(stdout, "{}", serde_json::to_string_pretty(&scored)?)?);
@@ -130,12 +176,23 @@ fn part(name: &str) -> Result<Split, String> {
     }
 }
 
-fn score(beam: Option<usize>, examples: &[Example]) -> Scored {
+impl OfScenes {
+    fn of(judged: &Judged) -> Self {
+        let share = |part: usize, all: usize| part as f64 / all as f64;
+        Self {
+            true_captions: share(judged.true_captions, judged.captions),
+            looked_at: (judged.named > 0).then(|| share(judged.looked_at, judged.named)),
+        }
+    }
+}
+
+fn score(examples: &[Example]) -> Scored {
     let examples = tokenized(examples);
     Scored {
-        beam,
+        beam: None,
         bleu: bleu(&examples).map(|score| score.corpus),
         rouge_l: rouge_l(&examples).corpus,
         cider: cider_d(&examples).corpus,
+        scenes: None,
     }
 }

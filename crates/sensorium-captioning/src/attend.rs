@@ -273,6 +273,17 @@ impl AttentionDecoder {
         }
     }
 
+    /// Soft or hard attention.
+    pub(crate) fn focus(&self) -> Focus {
+        self.focus
+    }
+
+    /// The decoder that drops nothing in training.
+    pub(crate) fn without_dropout(mut self) -> Self {
+        self.dropout = DropoutConfig::new(0.0).init();
+        self
+    }
+
     /// The state before the first word, from the mean of each map `[batch, positions, features]`.
     fn first_state(&self, maps: Tensor<3>) -> LstmState<2> {
         let mean = maps.mean_dim(1).squeeze_dim::<2>(1);

@@ -5,6 +5,7 @@ use std::path::Path;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use image::RgbImage;
+use rand_chacha::ChaCha8Rng;
 use sensorium_core::Error as CoreError;
 use sensorium_core::files::write_atomic;
 use sensorium_core::weights::{self, Allow, load_into, tensors_of, write_safetensors};
@@ -13,9 +14,10 @@ use sensorium_vision::transforms::Preprocess;
 use sensorium_vision::{Encoder, EncoderConfig, FoldedEncoder};
 use serde::{Deserialize, Serialize};
 
-use crate::attend::{AttentionDecoder, AttentionDecoderConfig};
+use crate::attend::{AttentionDecoder, AttentionDecoderConfig, Focus};
 use crate::decode::{BeamSearch, Found, Limits, Sampling, Sentence};
-use crate::show_and_tell::{ShowAndTell, ShowAndTellConfig};
+use crate::practice::{Looks, Practice, mixed};
+use crate::show_and_tell::{Reading, ShowAndTell, ShowAndTellConfig};
 use crate::{Result, WordMap};
 
 const ABOUT: &str = "captioner.json";
@@ -130,7 +132,65 @@ impl Decoder {
         }
     }
 
-    fn load(self, tensors: weights::TensorMap) -> Result<Self> {
+    /// Reads captions as in training and foretells each next word; see [`AttentionDecoder::practise`] and
+    /// [`ShowAndTell::practise`].
+    pub(crate) fn practise(
+        &self,
+        view: Tensor<3>,
+        read: &[Vec<u32>],
+        captions: &[Vec<u32>],
+        rng: &mut ChaCha8Rng,
+    ) -> Practice {
+        match self {
+            Self::Attend(decoder) => {
+                let foretold = decoder.practise(view, read, captions, rng);
+                let live = |step: usize| foretold.lengths.iter().take_while(move |length| **length > step).count();
+                let steps = foretold.lengths.first().copied().unwrap_or(0);
+                let of_step = |step| foretold.order[..live(step)].iter().copied();
+                Practice {
+                    caption_of: (0..steps).flat_map(of_step).collect(),
+                    logits: foretold.logits,
+                    targets: foretold.targets,
+                    looks: Some(Looks { attention: foretold.attention, drawn: foretold.drawn, order: foretold.order }),
+                }
+            }
+            Self::ShowAndTell(model) => model.practise(view.squeeze_dim(1), read, captions, Reading::FromStart),
+        }
+    }
+
+    /// Soft or hard attention; `None` of a decoder that has none.
+    pub(crate) fn focus(&self) -> Option<Focus> {
+        match self {
+            Self::Attend(decoder) => Some(decoder.focus()),
+            Self::ShowAndTell(_) => None,
+        }
+    }
+
+    /// The decoder that drops nothing in training.
+    pub(crate) fn without_dropout(self) -> Self {
+        match self {
+            Self::Attend(decoder) => Self::Attend(decoder.without_dropout()),
+            Self::ShowAndTell(model) => Self::ShowAndTell(model),
+        }
+    }
+
+    /// Chooses what to read in place of captions: each word with a probability of `own_words` the decoder's own, drawn
+    /// from what it foretells after what was read so far; the caption's otherwise. Scheduled sampling (Bengio et al.
+    /// 2015).
+    pub(crate) fn mixed(
+        &self,
+        view: Tensor<3>,
+        captions: &[Vec<u32>],
+        own_words: f64,
+        rng: &mut ChaCha8Rng,
+    ) -> Vec<Vec<u32>> {
+        match self {
+            Self::Attend(decoder) => mixed(decoder, decoder.start(view), captions, own_words, rng),
+            Self::ShowAndTell(model) => mixed(model, model.start(view.squeeze_dim(1)), captions, own_words, rng),
+        }
+    }
+
+    pub(crate) fn load(self, tensors: weights::TensorMap) -> Result<Self> {
         Ok(match self {
             Self::Attend(decoder) => Self::Attend(load_into(decoder, &tensors, Allow::NOTHING)?),
             Self::ShowAndTell(model) => Self::ShowAndTell(model.load(tensors)?),
@@ -231,6 +291,11 @@ impl Captioner {
         self.words.write(folder.join(WORDS))?;
         let about = serde_json::to_vec_pretty(&self.config).expect("plain numbers and names");
         Ok(write_atomic(folder.join(ABOUT), &about)?)
+    }
+
+    /// What it is made of, its encoder, its decoder and its words.
+    pub(crate) fn into_parts(self) -> (CaptionerConfig, Encoder, Decoder, WordMap) {
+        (self.config, self.encoder, self.decoder, self.words)
     }
 
     /// What it is made of.

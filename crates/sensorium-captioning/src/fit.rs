@@ -1,29 +1,62 @@
-//! Training a captioner on pictures with sentences: teacher forcing over the maps of a frozen encoder, which are made
-//! once.
+//! Training a captioner on pictures with sentences: towards their words, by teacher forcing and scheduled sampling, or
+//! self-critically towards CIDEr-D. The encoder is frozen or trained along from a layer on.
 
 use burn::grad_clipping::GradientClippingConfig;
+use burn::module::{Module, ParamGroup};
 use burn::optim::AdamConfig;
 use burn::tensor::{Device, Tensor, TensorData};
 use image::RgbImage;
+use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use sensorium_core::Error as CoreError;
 use sensorium_core::train::{Metrics, Progress, Row, RunFolder, Select, Task, Trainer, shuffled_batches};
 use sensorium_core::weights::TensorMap;
-use sensorium_vision::EncoderConfig;
 use sensorium_vision::pairs::{Pair, read_picture};
 use sensorium_vision::transforms::Preprocess;
+use sensorium_vision::{Encoder, EncoderConfig, FoldedEncoder, FrozenNorms};
 use serde::{Deserialize, Serialize};
 
-use crate::attend::AttentionDecoderConfig;
-use crate::captioner::{Captioner, CaptionerConfig, Decoder, DecoderConfig};
-use crate::decode::BeamSearch;
-use crate::loss::{cross_entropy, doubly_stochastic};
-use crate::metrics::{Example, bleu};
-use crate::show_and_tell::{Reading, ShowAndTellConfig};
+use crate::attend::{AttentionDecoderConfig, Focus};
+use crate::captioner::{Captioner, CaptionerConfig, Decoder, DecoderConfig, view};
+use crate::decode::{BeamSearch, Limits, Sampling};
+use crate::loss::{caption_means, doubly_stochastic, hard_attention, word_log_probs};
+use crate::metrics::{CiderIdReferences, CiderIds, CiderVariant, Example, bleu, cider_d};
+use crate::show_and_tell::ShowAndTellConfig;
 use crate::{Result, WordMap};
 
 /// Pictures whose maps are made at a time.
 const BATCH: usize = 16;
+
+/// The most numbers that the maps of a frozen encoder may have to be kept: 4 GiB. Beyond, they are made anew for each
+/// batch.
+const MOST_KEPT: usize = 1 << 30;
+
+/// What training seeks.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Objective {
+    /// The likelihood of the captions' words.
+    Words {
+        /// How likely a word is read as the decoder foretold it, and not as the caption has it, grows by so much with
+        /// each epoch after the first: scheduled sampling (Bengio et al. 2015); 0 for teacher forcing alone.
+        own_words_step: f64,
+        /// The most that it grows to, 0 to 1.
+        own_words_most: f64,
+    },
+    /// CIDEr-D of sentences that are drawn, beyond that of the likeliest words: self-critical training (Rennie et al.
+    /// 2017). For a captioner that can tell already; dropout is off.
+    SelfCritical,
+}
+
+/// Training the encoder along.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FineTune {
+    /// The first layer that is trained; the tutorial takes `layer2` of a ResNet. Batch norms before it keep their
+    /// statistics, which the tutorial lets drift.
+    pub from: String,
+    /// Adam's learning rate; the tutorial's is 1e-4.
+    pub learning_rate: f64,
+}
 
 /// Settings of training. The defaults are the captioning tutorial's.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -50,13 +83,20 @@ pub struct FitSettings {
     pub learning_rate: f64,
     /// What [`doubly_stochastic`] counts beside the cross-entropy.
     pub looked: f64,
+    /// Soft or hard attention.
+    pub focus: Focus,
+    /// What is sought.
+    pub objective: Objective,
+    /// Whether the encoder is trained along; `None` freezes it.
+    pub fine_tune: Option<FineTune>,
     /// What each element of a gradient is clamped to, in both directions.
     pub clamp: f32,
-    /// The learning rate shrinks each time that so many more epochs have passed without a better BLEU-4.
+    /// The learning rate shrinks each time that so many more epochs have passed without a better score: BLEU-4, or CIDEr
+    /// in self-critical training.
     pub shrink_after: usize,
     /// What it is multiplied by then.
     pub shrink: f64,
-    /// Training ends when so many epochs have passed without a better BLEU-4.
+    /// Training ends when so many epochs have passed without a better score.
     pub patience: usize,
     /// What all randomness follows from.
     pub seed: u64,
@@ -77,6 +117,9 @@ impl FitSettings {
             batch: 32,
             learning_rate: 4e-4,
             looked: 1.0,
+            focus: Focus::Soft,
+            objective: Objective::Words { own_words_step: 0.0, own_words_most: 0.0 },
+            fine_tune: None,
             clamp: 5.0,
             shrink_after: 8,
             shrink: 0.8,
@@ -114,6 +157,17 @@ impl FitSettings {
         if !(self.looked.is_finite() && self.looked >= 0.0) {
             return Err(CoreError::config("looked", self.looked, "must be 0 or more").into());
         }
+        if let Objective::Words { own_words_step, own_words_most } = self.objective {
+            let shares = [("own_words_step", own_words_step), ("own_words_most", own_words_most)];
+            if let Some((field, value)) = shares.into_iter().find(|(_, value)| !(0.0..=1.0).contains(value)) {
+                return Err(CoreError::config(field, value, "must be 0 to 1").into());
+            }
+        }
+        if let Some(FineTune { learning_rate, .. }) = self.fine_tune
+            && !(learning_rate.is_finite() && learning_rate > 0.0)
+        {
+            return Err(CoreError::config("encoder_lr", learning_rate, "must be more than 0").into());
+        }
         if !(0.0..1.0).contains(&self.dropout) {
             return Err(CoreError::config("dropout", self.dropout, "must be at least 0 and less than 1").into());
         }
@@ -130,7 +184,8 @@ impl FitSettings {
                     .with_attention(self.attention)
                     .with_embedding(self.embedding)
                     .with_hidden(self.hidden)
-                    .with_dropout(self.dropout);
+                    .with_dropout(self.dropout)
+                    .with_focus(self.focus);
                 DecoderConfig::Attend { grid, sizes }
             }
         }
@@ -164,7 +219,7 @@ pub struct Lesson<'a> {
 /// A trained captioner and how it came about.
 #[derive(Debug)]
 pub struct Fitted {
-    /// The captioner, with the weights of the epoch of the best BLEU-4.
+    /// The captioner, with the weights of the epoch of the best score.
     pub captioner: Captioner,
     /// What was measured, epoch by epoch.
     pub history: Vec<Row>,
@@ -180,8 +235,8 @@ pub fn caption_words(caption: &str) -> Vec<String> {
 }
 
 impl FitSettings {
-    /// Trains a captioner. After each epoch it tells about the pictures of `val`, each word the likeliest, and the
-    /// weights of the best BLEU-4 are kept. With a run folder, training can be killed and resumed; the same settings give
+    /// Trains a new captioner. After each epoch it tells about the pictures of `val`, each word the likeliest, and the
+    /// weights of the best score are kept. With a run folder, training can be killed and resumed; the same settings give
     /// the same weights.
     ///
     /// # Errors
@@ -196,149 +251,358 @@ impl FitSettings {
         device: &Device,
     ) -> Result<Fitted> {
         self.validate()?;
-        let captions = |part: &[usize]| -> Vec<Vec<Vec<String>>> {
-            let of_pair = |pair: &usize| lesson.pairs[*pair].captions.iter().map(|text| caption_words(text)).collect();
-            part.iter().map(of_pair).collect()
+        eye.preprocess.validate()?;
+        let words = WordMap::build(words_of(lesson, lesson.train).iter().flatten().map(Vec::as_slice), self.rarer_than);
+        let learning = device.clone().autodiff();
+        let encoder = eye.encoder.init(device).load(eye.weights)?;
+        let map = encoder.features(Tensor::zeros([1, 3, 64, 64], device), &[&eye.layer])?.remove(0);
+        let config = CaptionerConfig {
+            encoder: eye.encoder,
+            layer: eye.layer,
+            preprocess: eye.preprocess,
+            decoder: self.decoder(words.len(), map.dims()[1]),
         };
-        let (told, references) = (captions(lesson.train), captions(lesson.val));
-        let words = WordMap::build(told.iter().flatten().map(Vec::as_slice), self.rarer_than);
-        let views = Views::new(self, &eye, device)?;
-        let mut course = Course {
-            settings: self,
-            captions: vec![],
-            seen: views.of(lesson, lesson.train)?,
-            val_seen: views.of(lesson, lesson.val)?,
-            references: references.iter().map(|of_one| of_one.iter().map(|words| words.join(" ")).collect()).collect(),
-            shape: views.shape,
-            words: &words,
-            device: device.clone(),
-            learning: device.clone().autodiff(),
+        learning.seed(self.seed);
+        let decoder = config.decoder.init(&learning);
+        self.train(Begun { config, encoder, decoder, words }, lesson, run, progress, device)
+    }
+
+    /// Trains a captioner further, as [`fit`](Self::fit) does a new one: towards another objective, its encoder along
+    /// with it, or on other pictures. The sizes, the focus and the words are the captioner's.
+    ///
+    /// # Errors
+    /// As [`fit`](Self::fit).
+    pub fn go_on(
+        &self,
+        captioner: Captioner,
+        lesson: Lesson,
+        run: Option<RunFolder>,
+        progress: Progress,
+        device: &Device,
+    ) -> Result<Fitted> {
+        self.validate()?;
+        let (config, encoder, decoder, words) = captioner.into_parts();
+        let learning = device.clone().autodiff();
+        let decoder = config.decoder.init(&learning).load(decoder.tensors())?;
+        self.train(Begun { config, encoder, decoder, words }, lesson, run, progress, device)
+    }
+
+    fn train(
+        &self,
+        begun: Begun,
+        lesson: Lesson,
+        run: Option<RunFolder>,
+        progress: Progress,
+        device: &Device,
+    ) -> Result<Fitted> {
+        let Begun { config, encoder, decoder, words } = begun;
+        let course = Course::new(self, &config, &encoder, lesson, &words, device)?;
+        let model = Learner {
+            encoder: match &self.fine_tune {
+                Some(FineTune { from, .. }) => {
+                    let learned = config.encoder.init(&course.learning).load(encoder.tensors())?;
+                    Some(learned.fine_tune(Some(from), FrozenNorms::Inference)?)
+                }
+                None => None,
+            },
+            decoder: match self.objective {
+                Objective::SelfCritical => decoder.without_dropout(),
+                Objective::Words { .. } => decoder,
+            },
         };
-        for (picture, of_picture) in told.iter().enumerate() {
-            let fit = of_picture.iter().filter(|caption| (1..=self.longest).contains(&caption.len()));
-            course.captions.extend(fit.map(|caption| (picture, words.encode(caption))));
-        }
-        if course.captions.is_empty() {
-            let rule = format!("no caption of 1 to {} words is left to learn from", self.longest);
-            return Err(CoreError::Train { reason: rule }.into());
-        }
-        let decoder = self.decoder(words.len(), views.shape[1]);
-        course.learning.seed(self.seed);
-        let model = decoder.init(&course.learning);
         let clamp = GradientClippingConfig::Value(self.clamp);
         let adam = AdamConfig::new().with_epsilon(1e-8).with_grad_clipping(Some(clamp)).build();
         let mut trainer = Trainer::new(adam, self.learning_rate, self.epochs)
             .with_seed(self.seed)
-            .with_select(Select::highest("bleu4").with_patience(self.patience))
+            .with_select(Select::highest(self.score()).with_patience(self.patience))
             .with_plateau(self.shrink_after, self.shrink)
             .with_progress(progress);
+        if let Some(FineTune { learning_rate, .. }) = self.fine_tune {
+            let of_encoder = ParamGroup::from_regex("^encoder\\.").expect("a regular expression");
+            trainer = trainer.with_group(of_encoder, learning_rate / self.learning_rate);
+        }
         if let Some(run) = run {
             trainer = trainer.with_run_folder(run);
         }
         let trained = trainer.fit(&course, model)?;
-        let config = CaptionerConfig { encoder: eye.encoder, layer: eye.layer, preprocess: eye.preprocess, decoder };
-        let captioner = Captioner::new(config, eye.weights, trained.model.tensors(), words, device)?;
+        let encoder = trained.model.encoder.as_ref().unwrap_or(&encoder).tensors();
+        let decoder = trained.model.decoder.tensors();
+        let captioner = Captioner::new(config, encoder, decoder, words, device)?;
         Ok(Fitted { captioner, history: trained.rows, best_epoch: trained.best_epoch })
+    }
+
+    /// The measure whose best epoch is kept.
+    pub fn score(&self) -> &'static str {
+        match self.objective {
+            Objective::Words { .. } => "bleu4",
+            Objective::SelfCritical => "cider",
+        }
     }
 }
 
-/// What a decoder sees of pictures.
-struct Views<'a> {
-    eye: &'a Eye,
-    encoder: sensorium_vision::FoldedEncoder,
+/// The parts of a captioner that training begins with; the decoder is on an autodiff device.
+struct Begun {
+    config: CaptionerConfig,
+    encoder: Encoder,
+    decoder: Decoder,
+    words: WordMap,
+}
+
+/// The words of all captions of the pictures of `part`.
+fn words_of(lesson: Lesson, part: &[usize]) -> Vec<Vec<Vec<String>>> {
+    let of_pair = |pair: &usize| lesson.pairs[*pair].captions.iter().map(|text| caption_words(text)).collect();
+    part.iter().map(of_pair).collect()
+}
+
+/// What is trained.
+#[derive(Module, Debug)]
+struct Learner {
+    /// Where it is trained along.
+    encoder: Option<Encoder>,
+    decoder: Decoder,
+}
+
+/// How a [`Learner`]'s decoder comes to see pictures.
+enum Sight {
+    /// What it sees of all pictures to learn from and to measure on, `[pictures, positions, features]`.
+    Kept { train: Vec<f32>, val: Vec<f32> },
+    /// A frozen encoder.
+    Frozen(FoldedEncoder),
+    /// The learner's own encoder.
+    Learned,
+}
+
+/// Pictures and captions as a [`Task`].
+struct Course<'a> {
+    settings: &'a FitSettings,
+    lesson: Lesson<'a>,
+    sight: Sight,
+    layer: &'a str,
+    preprocess: &'a Preprocess,
     grid: usize,
     /// Positions and features of a picture.
     shape: [usize; 2],
-    device: Device,
-}
-
-impl<'a> Views<'a> {
-    fn new(settings: &FitSettings, eye: &'a Eye, device: &Device) -> Result<Self> {
-        eye.preprocess.validate()?;
-        let encoder = eye.encoder.init(device).load(eye.weights.clone())?.fold();
-        let grid = settings.grid.max(1);
-        let map = encoder.features(Tensor::zeros([1, 3, 64, 64], device), &[&eye.layer])?.remove(0);
-        Ok(Self { eye, encoder, grid, shape: [grid * grid, map.dims()[1]], device: device.clone() })
-    }
-
-    /// The numbers of the pictures of `part`, one after the other.
-    fn of(&self, lesson: Lesson, part: &[usize]) -> Result<Vec<f32>> {
-        let mut numbers = Vec::with_capacity(part.len() * self.shape.iter().product::<usize>());
-        for pairs in part.chunks(BATCH) {
-            let read = |pair: &usize| -> Result<RgbImage> { Ok(read_picture(&lesson.pairs[*pair].picture)?) };
-            let pictures: Vec<RgbImage> = pairs.iter().map(read).collect::<Result<_>>()?;
-            let input = self.eye.preprocess.batch(&pictures, &self.device);
-            let maps = self.encoder.features(input, &[&self.eye.layer])?.remove(0);
-            numbers.extend(crate::captioner::view(maps, self.grid).into_data().iter::<f32>());
-        }
-        Ok(numbers)
-    }
-}
-
-/// The captions and the pictures' views as a [`Task`].
-struct Course<'a> {
-    settings: &'a FitSettings,
+    words: &'a WordMap,
     /// Each caption's picture and words.
     captions: Vec<(usize, Vec<u32>)>,
-    /// `[pictures, positions, features]`
-    seen: Vec<f32>,
-    val_seen: Vec<f32>,
+    /// For self-critical training, how rare the captions' words are, and each picture's captions.
+    cider: Option<(CiderIds, Vec<CiderIdReferences>)>,
+    /// The captions of each picture to measure on.
     references: Vec<Vec<String>>,
-    shape: [usize; 2],
-    words: &'a WordMap,
     device: Device,
     learning: Device,
 }
 
-impl Course<'_> {
-    /// The views `[pictures, positions, features]` of some pictures.
-    fn views(&self, seen: &[f32], pictures: impl ExactSizeIterator<Item = usize>, device: &Device) -> Tensor<3> {
+impl<'a> Course<'a> {
+    fn new(
+        settings: &'a FitSettings,
+        config: &'a CaptionerConfig,
+        encoder: &Encoder,
+        lesson: Lesson<'a>,
+        words: &'a WordMap,
+        device: &Device,
+    ) -> Result<Self> {
+        let (told, references) = (words_of(lesson, lesson.train), words_of(lesson, lesson.val));
+        let mut captions = vec![];
+        for (picture, of_picture) in told.iter().enumerate() {
+            let fit = of_picture.iter().filter(|caption| (1..=settings.longest).contains(&caption.len()));
+            captions.extend(fit.map(|caption| (picture, words.encode(caption))));
+        }
+        if captions.is_empty() {
+            let rule = format!("no caption of 1 to {} words is left to learn from", settings.longest);
+            return Err(CoreError::Train { reason: rule }.into());
+        }
+        let cider = (settings.objective == Objective::SelfCritical).then(|| {
+            // As what a decoder says: without the start, with the end, so that ending well pays.
+            let ids =
+                |captions: &Vec<Vec<String>>| captions.iter().map(|told| words.encode(told)[1..].to_vec()).collect();
+            let ids: Vec<Vec<Vec<u32>>> = told.iter().map(ids).collect();
+            let rarity = CiderIds::from_references(&ids);
+            let references = ids.iter().map(|of_picture| rarity.references(of_picture)).collect();
+            (rarity, references)
+        });
+        let grid = config.decoder.grid();
+        let mut course = Self {
+            settings,
+            lesson,
+            sight: match settings.fine_tune {
+                Some(_) => Sight::Learned,
+                None => Sight::Frozen(encoder.fold()),
+            },
+            layer: &config.layer,
+            preprocess: &config.preprocess,
+            grid,
+            shape: [grid * grid, config.decoder.features()],
+            words,
+            captions,
+            cider,
+            references: references.iter().map(|of_one| of_one.iter().map(|words| words.join(" ")).collect()).collect(),
+            device: device.clone(),
+            learning: device.clone().autodiff(),
+        };
+        let numbers = (lesson.train.len() + lesson.val.len()) * course.shape.iter().product::<usize>();
+        if let Sight::Frozen(encoder) = &course.sight
+            && numbers <= MOST_KEPT
+        {
+            course.sight = Sight::Kept {
+                train: course.all_views(encoder, lesson.train)?,
+                val: course.all_views(encoder, lesson.val)?,
+            };
+        }
+        Ok(course)
+    }
+
+    /// What the decoder sees of all pictures of `part`, one after the other.
+    fn all_views(&self, encoder: &FoldedEncoder, part: &[usize]) -> Result<Vec<f32>> {
+        let mut numbers = Vec::with_capacity(part.len() * self.shape.iter().product::<usize>());
+        for pairs in part.chunks(BATCH) {
+            let maps = encoder.features(self.input(pairs, &self.device)?, &[self.layer])?.remove(0);
+            numbers.extend(view(maps, self.grid).into_data().iter::<f32>());
+        }
+        Ok(numbers)
+    }
+
+    /// Pictures as an encoder reads them.
+    fn input(&self, pairs: &[usize], device: &Device) -> Result<Tensor<4>> {
+        let read = |pair: &usize| -> Result<RgbImage> { Ok(read_picture(&self.lesson.pairs[*pair].picture)?) };
+        let pictures: Vec<RgbImage> = pairs.iter().map(read).collect::<Result<_>>()?;
+        Ok(self.preprocess.batch(&pictures, device))
+    }
+
+    /// What the decoder sees of some pictures to learn from `[pictures, positions, features]`, for training.
+    fn train_views(&self, model: &Learner, pictures: &[usize]) -> Result<Tensor<3>> {
+        let pairs = |part: &[usize]| pictures.iter().map(|picture| part[*picture]).collect::<Vec<usize>>();
+        let maps = match (&self.sight, &model.encoder) {
+            (Sight::Kept { train, .. }, _) => return Ok(self.kept(train, pictures, &self.learning)),
+            (Sight::Learned, Some(encoder)) => {
+                encoder.features(self.input(&pairs(self.lesson.train), &self.learning)?, &[self.layer])?
+            }
+            (Sight::Frozen(encoder), _) => {
+                let maps = encoder.features(self.input(&pairs(self.lesson.train), &self.device)?, &[self.layer])?;
+                maps.into_iter().map(Tensor::from_inner).collect()
+            }
+            (Sight::Learned, None) => unreachable!("a learner that learns to see has an encoder"),
+        };
+        Ok(view(maps.into_iter().next().expect("one layer was asked for"), self.grid))
+    }
+
+    /// Of `seen` the views of some pictures.
+    fn kept(&self, seen: &[f32], pictures: &[usize], device: &Device) -> Tensor<3> {
         let [positions, features] = self.shape;
         let size = positions * features;
-        let shape = [pictures.len(), positions, features];
-        let numbers: Vec<f32> = pictures.flat_map(|picture| &seen[picture * size..][..size]).copied().collect();
-        Tensor::from_data(TensorData::new(numbers, shape), device)
+        let mut numbers = Vec::with_capacity(pictures.len() * size);
+        for picture in pictures {
+            numbers.extend_from_slice(&seen[picture * size..][..size]);
+        }
+        Tensor::from_data(TensorData::new(numbers, [pictures.len(), positions, features]), device)
+    }
+
+    /// The loss towards the words of captions.
+    fn towards_words(&self, model: &Learner, views: Tensor<3>, batch: &Batch, rng: &mut ChaCha8Rng) -> Tensor<1> {
+        let captions: Vec<Vec<u32>> = batch.items.iter().map(|caption| self.captions[*caption].1.clone()).collect();
+        let read = match batch.own_words {
+            0.0 => captions.clone(),
+            own_words => model.decoder.valid().mixed(views.clone().inner(), &captions, own_words, rng),
+        };
+        let practice = model.decoder.practise(views, &read, &captions, rng);
+        let log_probs = word_log_probs(practice.logits, practice.targets);
+        let mut loss = log_probs.clone().mean().neg();
+        if let Some(looks) = practice.looks {
+            loss = loss + doubly_stochastic(looks.attention.clone()) * self.settings.looked;
+            if model.decoder.focus() == Some(Focus::Hard) {
+                let told = caption_means(log_probs.inner(), &practice.caption_of, captions.len());
+                let told: Vec<f32> = looks.order.iter().map(|caption| told[*caption]).collect();
+                loss = loss + hard_attention(looks.drawn, looks.attention, &told);
+            }
+        }
+        loss
+    }
+
+    /// The loss that makes sentences likelier that are better than what the decoder would say.
+    fn self_critical(&self, model: &Learner, views: Tensor<3>, batch: &Batch, rng: &mut ChaCha8Rng) -> Tensor<1> {
+        let (rarity, references) = self.cider.as_ref().expect("made for self-critical training");
+        let reward =
+            |picture: &usize, words: &[u32]| rarity.score(words, &references[*picture], CiderVariant::CiderD) as f32;
+        let limits = self.limits();
+        let decoder = model.decoder.valid();
+        let said = decoder.search(views.clone().inner(), &BeamSearch::new(1), &limits);
+        let drawn = decoder.sample(views.clone().inner(), &Sampling::new(rng.random()), &limits);
+        let gains: Vec<f32> = (batch.items.iter().zip(&drawn).zip(&said))
+            .map(|((picture, drawn), said)| reward(picture, &drawn.words) - reward(picture, &said.best().words))
+            .collect();
+        let captions: Vec<Vec<u32>> =
+            drawn.iter().map(|drawn| [&[self.words.start()], drawn.words.as_slice()].concat()).collect();
+        let practice = model.decoder.practise(views, &captions, &captions, rng);
+        let gains: Vec<f32> = practice.caption_of.iter().map(|caption| gains[*caption]).collect();
+        let words = gains.len();
+        let gains = Tensor::<1>::from_data(TensorData::new(gains, [words]), &self.learning);
+        (word_log_probs(practice.logits, practice.targets) * gains).mean().neg()
+    }
+
+    fn limits(&self) -> Limits {
+        Limits { max_steps: self.settings.longest + 1, ..Limits::tutorial(self.words.start(), self.words.end()) }
     }
 }
 
+/// A step's captions, or in self-critical training its pictures, and what its draws follow from.
+struct Batch {
+    items: Vec<usize>,
+    own_words: f64,
+    seed: u64,
+}
+
 impl Task for Course<'_> {
-    type Model = Decoder;
-    type Batch = Vec<usize>;
+    type Model = Learner;
+    type Batch = Batch;
     type Error = crate::Error;
 
-    fn batches(&self, _epoch: usize, rng: &mut ChaCha8Rng) -> Vec<Vec<usize>> {
-        shuffled_batches(self.captions.len(), self.settings.batch, rng)
+    fn batches(&self, epoch: usize, rng: &mut ChaCha8Rng) -> Vec<Batch> {
+        let (items, own_words) = match self.settings.objective {
+            Objective::Words { own_words_step, own_words_most } => {
+                (self.captions.len(), own_words_most.min(own_words_step * (epoch - 1) as f64))
+            }
+            Objective::SelfCritical => (self.lesson.train.len(), 0.0),
+        };
+        let batches = shuffled_batches(items, self.settings.batch, rng).into_iter();
+        batches.map(|items| Batch { items, own_words, seed: rng.random() }).collect()
     }
 
-    fn loss(&self, model: &Decoder, batch: Vec<usize>) -> Result<Tensor<1>> {
-        let captions: Vec<Vec<u32>> = batch.iter().map(|caption| self.captions[*caption].1.clone()).collect();
-        let pictures = batch.iter().map(|caption| self.captions[*caption].0);
-        let views = self.views(&self.seen, pictures, &self.learning);
-        Ok(match model {
-            Decoder::Attend(decoder) => {
-                let read = decoder.forward(views, &captions);
-                let told = cross_entropy(read.logits, read.targets);
-                told + doubly_stochastic(read.attention) * self.settings.looked
+    fn loss(&self, model: &Learner, batch: Batch) -> Result<Tensor<1>> {
+        let mut rng = ChaCha8Rng::seed_from_u64(batch.seed);
+        Ok(match self.settings.objective {
+            Objective::Words { .. } => {
+                let pictures: Vec<usize> = batch.items.iter().map(|caption| self.captions[*caption].0).collect();
+                self.towards_words(model, self.train_views(model, &pictures)?, &batch, &mut rng)
             }
-            Decoder::ShowAndTell(model) => model.loss(views.squeeze_dim(1), &captions, Reading::FromStart),
+            Objective::SelfCritical => {
+                self.self_critical(model, self.train_views(model, &batch.items)?, &batch, &mut rng)
+            }
         })
     }
 
-    fn evaluate(&self, model: &Decoder) -> Result<Metrics> {
-        let limits = crate::Limits::tutorial(self.words.start(), self.words.end());
+    fn evaluate(&self, model: &Learner) -> Result<Metrics> {
+        let learned = model.encoder.as_ref().map(Encoder::fold);
         let pictures: Vec<usize> = (0..self.references.len()).collect();
         let mut examples = vec![];
         for pictures in pictures.chunks(BATCH) {
-            let views = self.views(&self.val_seen, pictures.iter().copied(), &self.device);
-            let found = model.search(views, &BeamSearch::new(1), &limits);
+            let views = match (&self.sight, &learned) {
+                (Sight::Kept { val, .. }, _) => self.kept(val, pictures, &self.device),
+                (Sight::Frozen(encoder), _) | (Sight::Learned, Some(encoder)) => {
+                    let pairs: Vec<usize> = pictures.iter().map(|picture| self.lesson.val[*picture]).collect();
+                    view(encoder.features(self.input(&pairs, &self.device)?, &[self.layer])?.remove(0), self.grid)
+                }
+                (Sight::Learned, None) => unreachable!("a learner that learns to see has an encoder"),
+            };
+            let found = model.decoder.search(views, &BeamSearch::new(1), &self.limits());
             examples.extend(pictures.iter().zip(found).map(|(picture, found)| Example {
                 id: picture.to_string(),
                 references: self.references[*picture].clone(),
                 hypothesis: self.words.sentence(&found.best().words),
             }));
         }
-        let scores = bleu(&examples);
-        Ok(Metrics::from([("bleu1".to_string(), scores[0].corpus), ("bleu4".to_string(), scores[3].corpus)]))
+        let [bleu1, .., bleu4] = bleu(&examples).map(|score| score.corpus);
+        let scores = [("bleu1", bleu1), ("bleu4", bleu4), ("cider", cider_d(&examples).corpus)];
+        Ok(scores.map(|(name, score)| (name.to_string(), score)).into())
     }
 }
 
@@ -442,6 +706,78 @@ mod tests {
         }
     }
 
+    fn best(fitted: &Fitted, score: &str) -> f64 {
+        fitted.history.iter().filter_map(|row| row.metrics.get(score).copied()).fold(0.0, f64::max)
+    }
+
+    #[test]
+    fn hard_attention_learns_from_its_own_words_too() {
+        let folder = tempfile::tempdir().unwrap();
+        let pairs = colours(folder.path());
+        let all: Vec<usize> = (0..16).collect();
+        let lesson = Lesson { pairs: &pairs, train: &all, val: &all };
+        let device = device::parse("flex").unwrap();
+        let objective = Objective::Words { own_words_step: 0.02, own_words_most: 0.2 };
+        let settings = FitSettings { focus: Focus::Hard, objective, ..settings(4) };
+        let fitted = settings.fit(lesson, eye(&device), None, Progress::Quiet, &device).unwrap();
+        assert!(best(&fitted, "bleu4") > 0.9, "{}", best(&fitted, "bleu4"));
+    }
+
+    #[test]
+    fn self_critical_training_raises_cider() {
+        let folder = tempfile::tempdir().unwrap();
+        let pairs = colours(folder.path());
+        let all: Vec<usize> = (0..16).collect();
+        let lesson = Lesson { pairs: &pairs, train: &all, val: &all };
+        let device = device::parse("flex").unwrap();
+        for grid in [4, 0] {
+            let words = FitSettings { epochs: 6, ..settings(grid) };
+            let begun = words.fit(lesson, eye(&device), None, Progress::Quiet, &device).unwrap();
+            let critical = FitSettings {
+                objective: Objective::SelfCritical,
+                epochs: 30,
+                learning_rate: 3e-3,
+                dropout: 0.5,
+                ..settings(grid)
+            };
+            let before = best(&begun, "cider");
+            let fitted = critical.go_on(begun.captioner, lesson, None, Progress::Quiet, &device).unwrap();
+            let after = best(&fitted, "cider");
+            assert!(after > before + 0.3, "grid {grid}: {before} {after}");
+        }
+    }
+
+    #[test]
+    fn an_encoder_is_trained_along_from_a_layer_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let pairs = colours(folder.path());
+        let (train, val): (Vec<usize>, Vec<usize>) = ((0..12).collect(), (12..16).collect());
+        let lesson = Lesson { pairs: &pairs, train: &train, val: &val };
+        let device = device::parse("flex").unwrap();
+        let fine_tune = Some(FineTune { from: "layer2".to_string(), learning_rate: 1e-3 });
+        let whole = FitSettings { epochs: 2, fine_tune, ..settings(4) };
+        let eye = || Eye { layer: "layer2".to_string(), ..eye(&device) };
+        let fit = |settings: &FitSettings, run| {
+            let fitted = settings.fit(lesson, eye(), run, Progress::Quiet, &device).unwrap();
+            fitted.captioner.into_parts().1.tensors()
+        };
+        let learned = fit(&whole, None);
+        for (name, before) in eye().weights.iter() {
+            let is_same = learned.get(name) == Some(before);
+            let is_trained = name.starts_with("layer2.") && (name.ends_with("weight") || name.ends_with("bias"));
+            if is_trained {
+                assert!(!is_same, "{name} is not trained");
+            } else if !name.starts_with("layer2.") {
+                assert!(is_same, "{name} has changed");
+            }
+        }
+        let place = folder.path().join("run");
+        let run = || RunFolder::create(&place, &"a").or_else(|_| RunFolder::resume(&place, &"a")).unwrap();
+        fit(&FitSettings { epochs: 1, ..whole.clone() }, Some(run()));
+        let resumed = fit(&whole, Some(run()));
+        assert!(learned.iter().zip(resumed.iter()).all(|(a, b)| a == b), "a resumed run ends with other weights");
+    }
+
     #[test]
     fn words_are_without_what_stands_around_them() {
         assert_eq!(
@@ -461,5 +797,13 @@ mod tests {
         assert!(with(|s| s.learning_rate = -1.0).starts_with("lr = -1"));
         assert!(with(|s| s.dropout = 1.0).starts_with("dropout = 1"));
         assert!(with(|s| s.grid = 99).starts_with("grid = 99"));
+        assert!(
+            with(|s| s.objective = Objective::Words { own_words_step: 0.1, own_words_most: 1.5 })
+                .starts_with("own_words_most = 1.5")
+        );
+        assert!(
+            with(|s| s.fine_tune = Some(FineTune { from: "layer2".into(), learning_rate: 0.0 }))
+                .starts_with("encoder_lr = 0")
+        );
     }
 }

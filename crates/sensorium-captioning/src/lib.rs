@@ -19,6 +19,7 @@ pub mod heat_map;
 pub mod import;
 pub mod loss;
 pub mod metrics;
+mod practice;
 pub mod scenes;
 pub mod show_and_tell;
 mod teacher;

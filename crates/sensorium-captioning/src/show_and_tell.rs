@@ -16,6 +16,7 @@ use crate::Result;
 use crate::attend::{ints, numbers};
 use crate::decode::{Followers, NextWords, Row};
 use crate::loss::cross_entropy;
+use crate::practice::Practice;
 
 /// Sizes of a [`ShowAndTell`].
 ///
@@ -179,20 +180,38 @@ impl ShowAndTell {
     /// # Panics
     /// As [`forward`](Self::forward).
     pub fn loss(&self, features: Tensor<2>, captions: &[Vec<u32>], reading: Reading) -> Tensor<1> {
+        let practice = self.practise(features, captions, captions, reading);
+        cross_entropy(practice.logits, practice.targets)
+    }
+
+    /// All words that `reading` foretells, caption by caption, where `read` is read in place of `captions`.
+    pub(crate) fn practise(
+        &self,
+        features: Tensor<2>,
+        read: &[Vec<u32>],
+        captions: &[Vec<u32>],
+        reading: Reading,
+    ) -> Practice {
         let device = features.device();
-        let hidden = self.hidden(features, captions);
+        let hidden = self.hidden(features, read);
         let [batch, time, width] = hidden.dims();
         let first = match reading {
             Reading::FromStart => 1,
             Reading::FromPicture => 0,
         };
-        let (mut places, mut targets) = (vec![], vec![]);
+        let (mut places, mut targets, mut caption_of) = (vec![], vec![], vec![]);
         for (row, caption) in captions.iter().enumerate() {
             places.extend((first..caption.len()).map(|place| (row * time + place) as i64));
             targets.extend(caption[first..].iter().map(|word| i64::from(*word)));
+            caption_of.extend((first..caption.len()).map(|_| row));
         }
         let hidden = hidden.reshape([batch * time, width]).select(0, ints(places.into_iter(), &device));
-        cross_entropy(self.decoder.linear.forward(hidden), ints(targets.into_iter(), &device))
+        Practice {
+            logits: self.decoder.linear.forward(hidden),
+            targets: ints(targets.into_iter(), &device),
+            caption_of,
+            looks: None,
+        }
     }
 
     /// The `steps` likeliest words, one after the other from the picture on, as [`Reading::FromPicture`] foretells

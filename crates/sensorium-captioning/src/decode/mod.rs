@@ -90,21 +90,21 @@ impl Sentence {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use rand::{RngExt, SeedableRng};
     use rand_chacha::ChaCha8Rng;
 
     use super::*;
 
     /// A decoder that knows a picture's number and the last word: a table of log-probabilities.
-    pub(super) struct Table {
+    pub(crate) struct Table {
         pictures: usize,
         vocab: usize,
         log_probs: Vec<f32>,
     }
 
     impl Table {
-        pub(super) fn random(pictures: usize, vocab: usize, seed: u64) -> Self {
+        pub(crate) fn random(pictures: usize, vocab: usize, seed: u64) -> Self {
             let mut rng = ChaCha8Rng::seed_from_u64(seed);
             let mut log_probs: Vec<f32> =
                 (0..pictures * vocab * vocab).map(|_| rng.random_range(-3.0f32..1.0)).collect();
@@ -115,11 +115,11 @@ mod tests {
             Self { pictures, vocab, log_probs }
         }
 
-        pub(super) fn start(&self) -> Vec<usize> {
+        pub(crate) fn start(&self) -> Vec<usize> {
             (0..self.pictures).collect()
         }
 
-        pub(super) fn row(&self, picture: usize, word: u32) -> &[f32] {
+        pub(crate) fn row(&self, picture: usize, word: u32) -> &[f32] {
             &self.log_probs[(picture * self.vocab + word as usize) * self.vocab..][..self.vocab]
         }
     }

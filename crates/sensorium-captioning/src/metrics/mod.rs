@@ -26,7 +26,7 @@ mod read;
 mod rouge;
 
 pub use bleu::bleu;
-pub use cider::{Cider, CiderIds, CiderReferences, CiderVariant, cider, cider_d};
+pub use cider::{Cider, CiderIdReferences, CiderIds, CiderReferences, CiderVariant, cider, cider_d};
 pub use error::Error;
 pub use example::{Example, Score};
 pub use ptb::{coco_tokens_all, tokenize, tokenize_all, tokenized};

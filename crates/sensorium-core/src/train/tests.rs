@@ -6,7 +6,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use burn::lr_scheduler::cosine::CosineAnnealingLrSchedulerConfig;
-use burn::module::{Module, ModuleVisitor, Param};
+use burn::module::{Module, ModuleVisitor, Param, ParamGroup};
 use burn::nn::{BatchNorm, BatchNormConfig, Dropout, DropoutConfig, Linear, LinearConfig};
 use burn::optim::AdamWConfig;
 use burn::tensor::{Device, Tensor, TensorData};
@@ -106,6 +106,26 @@ fn trainer(epochs: usize) -> Trainer {
     let cosine = CosineAnnealingLrSchedulerConfig::new(0.02, EPOCHS * STEPS).init().unwrap();
     let optimizer = AdamWConfig::new().with_weight_decay(0.01).build();
     Trainer::new(optimizer, cosine, epochs).with_seed(5).with_max_grad_norm(1.0).with_progress(Progress::Quiet)
+}
+
+#[test]
+fn a_group_learns_at_its_own_rate() {
+    let device = crate::device::parse("flex").unwrap();
+    let first = |trainer: Trainer| {
+        let task = Regression::new(&device);
+        let trained = trainer.fit(&task, Net::init(&task.device)).unwrap().model;
+        trained.first.weight.val().into_data().iter::<f32>().collect::<Vec<f32>>()
+    };
+    let begun: Vec<f32> = Net::init(&device).first.weight.val().into_data().iter::<f32>().collect();
+    let moved = |weights: &[f32]| weights.iter().zip(&begun).map(|(a, b)| (a - b).abs()).sum::<f32>();
+    let plain =
+        || Trainer::new(AdamWConfig::new().with_weight_decay(0.0).build(), 1e-3, 1).with_progress(Progress::Quiet);
+    let group = || ParamGroup::from_regex("^first\\.").unwrap();
+    let whole = first(plain());
+    assert_eq!(first(plain().with_group(group(), 1.0)), whole);
+    let tenth = moved(&first(plain().with_group(group(), 0.1)));
+    assert!((0.05..0.2).contains(&(tenth / moved(&whole))), "{tenth} of {}", moved(&whole));
+    assert_eq!(moved(&first(plain().with_group(group(), 0.0))), 0.0);
 }
 
 fn config() -> Value {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use burn::lr_scheduler::module_lr_scheduler::{ModuleLearningRate, ModuleLrScheduler};
-use burn::module::Module;
+use burn::module::{Module, ParamGroup};
 use burn::optim::{DynOptimizer, GradientsParams};
 use burn::tensor::Device;
 use rand::{RngExt, SeedableRng};
@@ -33,6 +33,7 @@ pub struct Trainer {
     max_grad_norm: Option<f64>,
     select: Option<Select>,
     plateau: Option<(usize, f64)>,
+    groups: Vec<(ParamGroup, f64)>,
     run: Option<RunFolder>,
     progress: Progress,
 }
@@ -69,6 +70,7 @@ impl Trainer {
             max_grad_norm: None,
             select: None,
             plateau: None,
+            groups: vec![],
             run: None,
             progress: Progress::default(),
         }
@@ -101,6 +103,12 @@ impl Trainer {
     pub fn with_plateau(mut self, epochs: usize, factor: f64) -> Self {
         assert!(epochs > 0 && factor > 0.0, "a plateau of {epochs} epochs and a factor of {factor}");
         self.plateau = Some((epochs, factor));
+        self
+    }
+
+    /// Parameters of `group` learn at `ratio` times the schedule's base rate; of groups that fit, the last counts.
+    pub fn with_group(mut self, group: ParamGroup, ratio: f64) -> Self {
+        self.groups.push((group, ratio));
         self
     }
 
@@ -185,6 +193,18 @@ impl Trainer {
         Ok(Some(factor.powi(select.plateaus(&state.rows, epochs)? as i32)))
     }
 
+    /// The rates of a step: the schedule's, or where there are plateaus or groups, those of its base rate.
+    fn rates(&self, scheduled: ModuleLearningRate, shrink: Option<f64>) -> ModuleLearningRate {
+        if shrink.is_none() && self.groups.is_empty() {
+            return scheduled;
+        }
+        let base = scheduled.base() * shrink.unwrap_or(1.0);
+        let of_all = ModuleLrScheduler::from(base);
+        let mut rates =
+            self.groups.iter().fold(of_all, |rates, (group, ratio)| rates.with_group(group.clone(), base * ratio));
+        rates.step()
+    }
+
     fn gives_up<M: Module>(&self, state: &State<M>) -> bool {
         self.select.as_ref().is_some_and(|select| select.gives_up(state.standing.best_epoch, state.epoch()))
     }
@@ -243,10 +263,7 @@ impl Trainer {
         let shrink = self.shrink(&state)?;
         let (mut sum, mut learning_rate) = (0.0, 0.0);
         for (number, batch) in batches.into_iter().enumerate() {
-            let mut rates = state.schedule.step();
-            if let Some(factor) = shrink {
-                rates = ModuleLearningRate::from(rates.base() * factor);
-            }
+            let rates = self.rates(state.schedule.step(), shrink);
             learning_rate = rates.base();
             let loss = task.loss(&state.model, batch)?;
             let mut grads = GradientsParams::from_grads(loss.backward(), &state.model);

@@ -12,12 +12,14 @@ use sensorium_captioning::{BeamSearch, Captioner};
 use sensorium_vision::io::RgbImage;
 use sensorium_vision::pairs::{self, Pair, Split, parts, read_picture};
 use serde::Serialize;
+use serde_json::json;
 
+use super::baseline::nearest_captions;
 use crate::Global;
 use crate::progress::bar;
 
 /// Pictures that are decoded and searched at a time.
-const BATCH: usize = 16;
+pub(super) const BATCH: usize = 16;
 
 /// `caption eval`
 #[derive(Args)]
@@ -33,6 +35,9 @@ pub(crate) struct Eval {
     /// Widths of the beam, one measurement each.
     #[arg(long, value_delimiter = ',', default_value = "1,3,5")]
     beam: Vec<usize>,
+    /// Also score the caption of the training picture that the encoder finds most similar.
+    #[arg(long)]
+    baseline: bool,
     /// The seed the run was trained with, where the data has no split of its own.
     #[arg(long, default_value_t = 0)]
     seed: u64,
@@ -78,8 +83,10 @@ impl Eval {
         let captioner = Captioner::load(&self.run, &global.device()?)?;
         let pairs = pairs::read(&self.data)?;
         let splits = parts(&self.data.to_string_lossy(), &pairs, self.seed)?;
-        let part: Vec<&Pair> =
-            pairs.iter().zip(splits).filter(|(_, split)| *split == self.split).map(|(p, _)| p).collect();
+        let of = |wanted| -> Vec<&Pair> {
+            pairs.iter().zip(&splits).filter(|(_, split)| **split == wanted).map(|(pair, _)| pair).collect()
+        };
+        let part = of(self.split);
         let truth = self.truth()?;
         let grid = captioner.config().decoder.grid();
         let mut judged = vec![Judged::default(); self.beam.len()];
@@ -116,14 +123,22 @@ impl Eval {
                 Scored { beam: Some(*beam), scenes, ..score(examples) }
             })
             .collect();
+        let baseline = match self.baseline {
+            true => Some(score(&nearest_captions(&captioner, &of(Split::Train), &part)?)),
+            false => None,
+        };
         let mut stdout = std::io::stdout().lock();
         if global.json {
-            return Ok(writeln!(stdout, "{}", serde_json::to_string_pretty(&scored)?)?);
+            let said = json!({ "pictures": part.len(), "beams": scored, "baseline": baseline });
+            return Ok(writeln!(stdout, "{}", serde_json::to_string_pretty(&said)?)?);
         }
         writeln!(stdout, "{} pictures", part.len())?;
         writeln!(stdout, "beam  {HEADER}")?;
         for scored in &scored {
             writeln!(stdout, "{:4}  {}", scored.beam.unwrap_or_default(), scored.row())?;
+        }
+        if let Some(baseline) = baseline {
+            writeln!(stdout, "near  {}    (the most similar training picture's caption)", baseline.row())?;
         }
         for (width, of) in self.beam.iter().zip(&scored).filter_map(|(width, of)| Some((width, of.scenes.as_ref()?))) {
             write!(stdout, "beam {width}: {:.1}% of the captions exactly true", 100.0 * of.true_captions)?;

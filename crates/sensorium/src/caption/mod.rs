@@ -1,5 +1,6 @@
 //! `sensorium caption`: sentences for pictures.
 
+mod baseline;
 mod eval;
 mod import;
 mod run;

@@ -6,7 +6,9 @@ use std::path::PathBuf;
 use anyhow::ensure;
 use burn::tensor::Device;
 use clap::{Args, ValueEnum};
-use sensorium_captioning::fit::{Eye, FitSettings, Lesson};
+use sensorium_captioning::Captioner;
+use sensorium_captioning::attend::Focus;
+use sensorium_captioning::fit::{Eye, FineTune, FitSettings, Lesson, Objective};
 use sensorium_core::train::RunFolder;
 use sensorium_vision::pairs::{self, Split, parts};
 use sensorium_vision::transforms::{Preprocess, Size};
@@ -57,6 +59,37 @@ pub(crate) struct Train {
     /// Stop when so many epochs have passed without a better BLEU-4.
     #[arg(long, default_value_t = 20)]
     patience: usize,
+    /// The share of the state that is dropped before words are scored.
+    #[arg(long, default_value_t = 0.5)]
+    dropout: f64,
+    /// What looking at every position once counts beside the words.
+    #[arg(long, default_value_t = 1.0)]
+    doubly_stochastic: f64,
+    /// Soft or hard attention.
+    #[arg(long, value_enum, default_value = "soft")]
+    attention: Attention,
+    /// Scheduled sampling: how likely the decoder goes on from its own word, not the caption's, grows by so much with
+    /// each epoch.
+    #[arg(long, value_name = "SHARE", default_value_t = 0.0)]
+    own_words: f64,
+    /// The most that --own-words grows to.
+    #[arg(long, value_name = "SHARE", default_value_t = 0.25)]
+    own_words_most: f64,
+    /// Train the encoder along from this layer on.
+    #[arg(long, value_name = "LAYER")]
+    fine_tune: Option<String>,
+    /// Adam's learning rate for the encoder.
+    #[arg(long, default_value_t = 1e-4, requires = "fine_tune")]
+    encoder_lr: f64,
+    /// Go on from a finished run: encoder, words and sizes are its own.
+    #[arg(long, value_name = "RUN", conflicts_with_all = [
+        "encoder", "weights", "decoder", "layer", "image_size", "grid", "hidden", "rarer_than", "attention",
+    ])]
+    from: Option<PathBuf>,
+    /// Self-critical training: sentences that are drawn become likelier as they beat the likeliest words in CIDEr-D. A
+    /// learning rate of 5e-5 is usual.
+    #[arg(long, requires = "from", conflicts_with = "own_words")]
+    self_critical: bool,
     /// Seed of the split where the data has none, the initial weights and the order of the batches.
     #[arg(long, default_value_t = 0)]
     seed: u64,
@@ -74,6 +107,15 @@ pub(crate) enum Kind {
     ShowAndTell,
 }
 
+/// What attention sees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Attention {
+    /// All positions, each as much as its weight.
+    Soft,
+    /// One position.
+    Hard,
+}
+
 impl Train {
     pub(super) fn run(self, global: &Global) -> anyhow::Result<()> {
         let out = self.out.display();
@@ -86,31 +128,39 @@ impl Train {
         let splits = parts(&self.data.to_string_lossy(), &pairs, self.seed)?;
         let part = |wanted| (0..splits.len()).filter(|i| splits[*i] == wanted).collect::<Vec<usize>>();
         let (train, val) = (part(Split::Train), part(Split::Val));
-        let eye = self.eye(&device)?;
-        let config = json!({
-            "data": self.data, "network": self.network, "layer": eye.layer,
-            "image_size": self.image_size, "training": settings,
-        });
-        let run =
-            if self.resume { RunFolder::resume(&self.out, &config)? } else { RunFolder::create(&self.out, &config)? };
         let lesson = Lesson { pairs: &pairs, train: &train, val: &val };
-        let fitted = settings.fit(lesson, eye, Some(run), shown(global), &device)?;
+        let fitted = match &self.from {
+            Some(from) => {
+                let captioner = Captioner::load(from, &device)?;
+                let run = self.run_folder(&json!({ "data": self.data, "from": from, "training": settings }))?;
+                settings.go_on(captioner, lesson, Some(run), shown(global), &device)?
+            }
+            None => {
+                let eye = self.eye(&device)?;
+                let run = self.run_folder(&json!({
+                    "data": self.data, "network": self.network, "layer": eye.layer,
+                    "image_size": self.image_size, "training": settings,
+                }))?;
+                settings.fit(lesson, eye, Some(run), shown(global), &device)?
+            }
+        };
         fitted.captioner.save(&self.out)?;
         let rows = fitted.history.iter().filter(|row| row.epoch == fitted.best_epoch);
-        let bleu4 = rows.filter_map(|row| row.metrics.get("bleu4").copied()).next_back().unwrap_or(0.0);
+        let metrics = rows.map(|row| &row.metrics).next_back().expect("each epoch is measured");
+        let (bleu4, cider) = (metrics["bleu4"], metrics["cider"]);
         let words = fitted.captioner.words().len();
         let mut stdout = std::io::stdout().lock();
         if global.json {
             let said = json!({
                 "run": self.out, "train": train.len(), "val": val.len(), "words": words,
-                "epoch": fitted.best_epoch, "bleu4": bleu4,
+                "epoch": fitted.best_epoch, "bleu4": bleu4, "cider": cider,
             });
             return Ok(writeln!(stdout, "{said}")?);
         }
         writeln!(stdout, "learned from {} pictures, {words} words; the captioner is in {out}", train.len())?;
         Ok(writeln!(
             stdout,
-            "on {} validation pictures, each word the likeliest: BLEU-4 {bleu4:.4} after epoch {}",
+            "on {} validation pictures, each word the likeliest: BLEU-4 {bleu4:.4}, CIDEr {cider:.3} after epoch {}",
             val.len(),
             fitted.best_epoch
         )?)
@@ -127,8 +177,23 @@ impl Train {
             batch: self.batch,
             learning_rate: self.lr,
             patience: self.patience,
+            dropout: self.dropout,
+            looked: self.doubly_stochastic,
+            focus: match self.attention {
+                Attention::Soft => Focus::Soft,
+                Attention::Hard => Focus::Hard,
+            },
+            objective: match self.self_critical {
+                true => Objective::SelfCritical,
+                false => Objective::Words { own_words_step: self.own_words, own_words_most: self.own_words_most },
+            },
+            fine_tune: self.fine_tune.clone().map(|from| FineTune { from, learning_rate: self.encoder_lr }),
             ..FitSettings::tutorial(self.seed)
         }
+    }
+
+    fn run_folder(&self, config: &serde_json::Value) -> anyhow::Result<RunFolder> {
+        Ok(if self.resume { RunFolder::resume(&self.out, config)? } else { RunFolder::create(&self.out, config)? })
     }
 
     fn eye(&self, device: &Device) -> anyhow::Result<Eye> {

@@ -33,7 +33,7 @@ pub struct CiderIds {
 
 /// One image's references made ready by [`CiderIds::references`].
 #[derive(Debug, Clone)]
-pub struct CiderReferences(Vec<Reference>);
+pub struct CiderIdReferences(Vec<Reference>);
 
 #[derive(Debug, Clone)]
 struct Reference {
@@ -59,12 +59,12 @@ impl CiderIds {
     }
 
     /// Makes one image's references ready. They need not be among those that were counted.
-    pub fn references(&self, references: &[Vec<u32>]) -> CiderReferences {
-        CiderReferences(references.iter().map(|caption| self.weigh(caption)).collect())
+    pub fn references(&self, references: &[Vec<u32>]) -> CiderIdReferences {
+        CiderIdReferences(references.iter().map(|caption| self.weigh(caption)).collect())
     }
 
     /// The score of a caption of an image with these references, in 0..=10; 0 without references.
-    pub fn score(&self, hypothesis: &[u32], references: &CiderReferences, variant: CiderVariant) -> f64 {
+    pub fn score(&self, hypothesis: &[u32], references: &CiderIdReferences, variant: CiderVariant) -> f64 {
         let hypothesis = self.weigh(hypothesis);
         let sum: f64 = references.0.iter().map(|reference| hypothesis.similarity(reference, variant)).sum();
         10.0 * sum / (ORDERS * references.0.len().max(1)) as f64

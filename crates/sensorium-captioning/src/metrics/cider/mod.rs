@@ -5,8 +5,7 @@ mod ids;
 use super::ngram::words;
 use super::{Example, Score};
 use hashbrown::HashMap;
-pub use ids::CiderIds;
-use ids::CiderReferences as IdReferences;
+pub use ids::{CiderIdReferences, CiderIds};
 use rayon::prelude::*;
 
 /// Which of the two definitions.
@@ -54,7 +53,7 @@ pub struct Cider {
 pub struct CiderReferences {
     /// Words which [`Cider`] does not know.
     others: HashMap<String, u32>,
-    ids: IdReferences,
+    ids: CiderIdReferences,
 }
 
 impl Cider {

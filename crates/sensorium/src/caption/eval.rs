@@ -1,11 +1,11 @@
 //! `caption eval` and `caption score`.
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Result, ensure};
 use clap::Args;
-use sensorium_captioning::metrics::{Example, bleu, cider_d, read_examples, rouge_l, tokenized};
+use sensorium_captioning::metrics::{Example, Meteor, bleu, cider_d, read_examples, rouge_l, tokenized};
 use sensorium_captioning::{BeamSearch, Captioner};
 use sensorium_vision::io::RgbImage;
 use sensorium_vision::pairs::{self, Pair, Split, parts, read_picture};
@@ -34,6 +34,10 @@ pub(crate) struct Eval {
     /// The seed the run was trained with, where the data has no split of its own.
     #[arg(long, default_value_t = 0)]
     seed: u64,
+    /// A folder of METEOR 1.5's data, for its published numbers: paraphrase-en.gz, and out of meteor-1.5.jar function/,
+    /// nonbreaking/ and synonym/. Without it, METEOR counts equal words and stems alone, which gives lower numbers.
+    #[arg(long, value_name = "DIR")]
+    meteor: Option<PathBuf>,
 }
 
 /// `caption score`
@@ -45,6 +49,10 @@ pub(crate) struct Score {
     /// Captions to score: JSON as {"id": "caption"}, or COCO's results.
     #[arg(long, value_name = "FILE")]
     hyps: PathBuf,
+    /// A folder of METEOR 1.5's data, for its published numbers: paraphrase-en.gz, and out of meteor-1.5.jar function/,
+    /// nonbreaking/ and synonym/. Without it, METEOR counts equal words and stems alone, which gives lower numbers.
+    #[arg(long, value_name = "DIR")]
+    meteor: Option<PathBuf>,
 }
 
 /// What captions score.
@@ -55,12 +63,16 @@ struct Scored {
     bleu: [f64; 4],
     rouge_l: f64,
     cider: f64,
+    meteor: f64,
+    /// What counted as a match for METEOR.
+    meteor_stages: &'static [&'static str],
 }
 
 impl Eval {
     pub(super) fn run(self, global: &Global) -> Result<()> {
         ensure!(!self.beam.is_empty(), "--beam: at least one width");
         self.beam.iter().try_for_each(|width| BeamSearch::new(*width).validate())?;
+        let meteor = meteor(self.meteor.as_deref())?;
         let captioner = Captioner::load(&self.run, &global.device()?)?;
         let pairs = pairs::read(&self.data)?;
         let splits = parts(&self.data.to_string_lossy(), &pairs, self.seed)?;
@@ -84,7 +96,8 @@ impl Eval {
             bar.inc(of_batch.len() as u64);
         }
         bar.finish_and_clear();
-        let scored: Vec<Scored> = self.beam.iter().zip(&examples).map(|(beam, of)| score(Some(*beam), of)).collect();
+        let scored: Vec<Scored> =
+            self.beam.iter().zip(&examples).map(|(beam, of)| score(Some(*beam), of, &meteor)).collect();
         let mut stdout = std::io::stdout().lock();
         if global.json {
             return Ok(writeln!(stdout, "{}", serde_json::to_string_pretty(&scored)?)?);
@@ -94,30 +107,33 @@ impl Eval {
         for scored in scored {
             writeln!(stdout, "{:4}  {}", scored.beam.unwrap_or_default(), scored.row())?;
         }
-        Ok(())
+        Ok(writeln!(stdout, "{}", matched_by(&meteor))?)
     }
 }
 
 impl Score {
     pub(super) fn run(self, global: &Global) -> Result<()> {
         let examples = read_examples(&self.refs, &self.hyps)?;
-        let scored = score(None, &examples);
+        let meteor = meteor(self.meteor.as_deref())?;
+        let scored = score(None, &examples, &meteor);
         let mut stdout = std::io::stdout().lock();
         if global.json {
             return Ok(writeln!(stdout, "{}", serde_json::to_string_pretty(&scored)?)?);
         }
-        Ok(writeln!(stdout, "{} pictures\n{HEADER}\n{}", examples.len(), scored.row())?)
+        writeln!(stdout, "{} pictures\n{HEADER}\n{}", examples.len(), scored.row())?;
+        Ok(writeln!(stdout, "{}", matched_by(&meteor))?)
     }
 }
 
 /// In hundredths but for CIDEr, as papers have them.
-const HEADER: &str = "BLEU-1  BLEU-2  BLEU-3  BLEU-4  ROUGE-L  CIDEr";
+const HEADER: &str = "BLEU-1  BLEU-2  BLEU-3  BLEU-4  ROUGE-L  CIDEr  METEOR";
 
 impl Scored {
     fn row(&self) -> String {
         let [b1, b2, b3, b4] = self.bleu.map(|score| 100.0 * score);
         let rouge_l = 100.0 * self.rouge_l;
-        format!("{b1:6.2}  {b2:6.2}  {b3:6.2}  {b4:6.2}  {rouge_l:7.2}  {:5.3}", self.cider)
+        let (cider, meteor) = (self.cider, 100.0 * self.meteor);
+        format!("{b1:6.2}  {b2:6.2}  {b3:6.2}  {b4:6.2}  {rouge_l:7.2}  {cider:5.3}  {meteor:6.2}")
     }
 }
 
@@ -130,12 +146,26 @@ fn part(name: &str) -> Result<Split, String> {
     }
 }
 
-fn score(beam: Option<usize>, examples: &[Example]) -> Scored {
+/// METEOR with the data of a folder, or without any.
+fn meteor(data: Option<&Path>) -> Result<Meteor> {
+    Ok(data.map_or_else(|| Ok(Meteor::new()), Meteor::with_data)?)
+}
+
+/// The line below the scores.
+fn matched_by(meteor: &Meteor) -> String {
+    let stages = meteor.stages();
+    let hint = if stages.len() == 2 { "; --meteor DIR adds synonym, paraphrase" } else { "" };
+    format!("METEOR matches by {}{hint}", stages.join(", "))
+}
+
+fn score(beam: Option<usize>, examples: &[Example], meteor: &Meteor) -> Scored {
     let examples = tokenized(examples);
     Scored {
         beam,
         bleu: bleu(&examples).map(|score| score.corpus),
         rouge_l: rouge_l(&examples).corpus,
         cider: cider_d(&examples).corpus,
+        meteor: meteor.score(&examples).corpus,
+        meteor_stages: meteor.stages(),
     }
 }

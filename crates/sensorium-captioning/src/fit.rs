@@ -179,6 +179,15 @@ pub fn caption_words(caption: &str) -> Vec<String> {
     words.filter(|word| !word.is_empty()).collect()
 }
 
+/// The words of a picture's captions: those that the data set says, else [`caption_words`].
+fn words_of(pair: &Pair) -> Vec<Vec<String>> {
+    let words = |(place, caption): (usize, &String)| match pair.tokens.get(place) {
+        Some(tokens) if !tokens.is_empty() => tokens.clone(),
+        _ => caption_words(caption),
+    };
+    pair.captions.iter().enumerate().map(words).collect()
+}
+
 impl FitSettings {
     /// Trains a captioner. After each epoch it tells about the pictures of `val`, each word the likeliest, and the
     /// weights of the best BLEU-4 are kept. With a run folder, training can be killed and resumed; the same settings give
@@ -197,8 +206,7 @@ impl FitSettings {
     ) -> Result<Fitted> {
         self.validate()?;
         let captions = |part: &[usize]| -> Vec<Vec<Vec<String>>> {
-            let of_pair = |pair: &usize| lesson.pairs[*pair].captions.iter().map(|text| caption_words(text)).collect();
-            part.iter().map(of_pair).collect()
+            part.iter().map(|pair| words_of(&lesson.pairs[*pair])).collect()
         };
         let (told, references) = (captions(lesson.train), captions(lesson.val));
         let words = WordMap::build(told.iter().flatten().map(Vec::as_slice), self.rarer_than);
@@ -363,6 +371,7 @@ mod tests {
                 id: index.to_string(),
                 picture,
                 captions: vec![format!("A {name} picture."), format!("it is all {name}")],
+                tokens: vec![],
                 tags: vec![],
                 group: index.to_string(),
                 split: Some(Split::Train),
@@ -448,6 +457,22 @@ mod tests {
             caption_words(" A dog's ball, (red) - it's \"new\"! "),
             ["a", "dog's", "ball", "red", "it's", "new"]
         );
+    }
+
+    #[test]
+    fn words_that_a_data_set_says_are_learned_as_they_are() {
+        let words = |words: &[&str]| -> Vec<String> { words.iter().map(|word| word.to_string()).collect() };
+        let pair = Pair {
+            id: "1".into(),
+            picture: "1.png".into(),
+            captions: words(&["A man's hat.", "It rains!", "Snow?"]),
+            tokens: vec![words(&["a", "man", "'s", "hat"]), vec![]],
+            tags: vec![],
+            group: "1".into(),
+            split: None,
+        };
+        let want = [words(&["a", "man", "'s", "hat"]), words(&["it", "rains"]), words(&["snow"])];
+        assert_eq!(words_of(&pair), want);
     }
 
     #[test]

@@ -214,7 +214,7 @@ fn strip(picture: &RgbImage, captioner: &Captioner, sentence: &Sentence, grid: u
 /// What the report shows of a picture: where the captioner looked, or without attention the picture alone, then all
 /// sentences of the beam, likeliest first.
 fn section(told: &Told, picture: &RgbImage, strip: Option<Drawing>) -> Section {
-    let section = Section::new(format!("{}: {}", told.file.display(), told.caption));
+    let section = Section::new(told.file.display().to_string()).paragraph(&told.caption);
     let section = match strip {
         Some(strip) => section.figure(&strip, ""),
         None => section.image(picture.clone(), ""),

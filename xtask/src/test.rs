@@ -8,7 +8,7 @@ use crate::cargo::{BACKENDS, Steps, cargo, has_subcommand};
 
 /// Environment variables that name a file or a folder for the tests. A test runs in the folder of its crate, so a
 /// relative path is made absolute here.
-const PATHS: [&str; 3] = ["SENSORIUM_GOLDEN_DIR", "EFFNET_LITE0_PTH", "SENSORIUM_SPEECH_DIR"];
+const PATHS: [&str; 4] = ["SENSORIUM_GOLDEN_DIR", "EFFNET_LITE0_PTH", "SENSORIUM_SPEECH_DIR", "SENSORIUM_METEOR_DIR"];
 
 /// Runs all tests, or with `filters` only the tests whose names contain one of them.
 pub(crate) fn run(filters: &[String]) -> Result<()> {

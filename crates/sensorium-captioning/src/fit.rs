@@ -216,6 +216,13 @@ pub struct Lesson<'a> {
     pub val: &'a [usize],
 }
 
+impl Lesson<'_> {
+    /// The words of all captions of the pictures of `part`.
+    fn words_of(&self, part: &[usize]) -> Vec<Vec<Vec<String>>> {
+        part.iter().map(|pair| words_of(&self.pairs[*pair])).collect()
+    }
+}
+
 /// A trained captioner and how it came about.
 #[derive(Debug)]
 pub struct Fitted {
@@ -232,6 +239,15 @@ pub fn caption_words(caption: &str) -> Vec<String> {
     let around = |c: char| !c.is_alphanumeric();
     let words = caption.split_whitespace().map(|word| word.trim_matches(around).to_lowercase());
     words.filter(|word| !word.is_empty()).collect()
+}
+
+/// The words of a picture's captions: those that the data set says, else [`caption_words`].
+fn words_of(pair: &Pair) -> Vec<Vec<String>> {
+    let words = |(place, caption): (usize, &String)| match pair.tokens.get(place) {
+        Some(tokens) if !tokens.is_empty() => tokens.clone(),
+        _ => caption_words(caption),
+    };
+    pair.captions.iter().enumerate().map(words).collect()
 }
 
 impl FitSettings {
@@ -252,7 +268,8 @@ impl FitSettings {
     ) -> Result<Fitted> {
         self.validate()?;
         eye.preprocess.validate()?;
-        let words = WordMap::build(words_of(lesson, lesson.train).iter().flatten().map(Vec::as_slice), self.rarer_than);
+        let told = lesson.words_of(lesson.train);
+        let words = WordMap::build(told.iter().flatten().map(Vec::as_slice), self.rarer_than);
         let learning = device.clone().autodiff();
         let encoder = eye.encoder.init(device).load(eye.weights)?;
         let map = encoder.features(Tensor::zeros([1, 3, 64, 64], device), &[&eye.layer])?.remove(0);
@@ -348,12 +365,6 @@ struct Begun {
     words: WordMap,
 }
 
-/// The words of all captions of the pictures of `part`.
-fn words_of(lesson: Lesson, part: &[usize]) -> Vec<Vec<Vec<String>>> {
-    let of_pair = |pair: &usize| lesson.pairs[*pair].captions.iter().map(|text| caption_words(text)).collect();
-    part.iter().map(of_pair).collect()
-}
-
 /// What is trained.
 #[derive(Module, Debug)]
 struct Learner {
@@ -402,7 +413,7 @@ impl<'a> Course<'a> {
         words: &'a WordMap,
         device: &Device,
     ) -> Result<Self> {
-        let (told, references) = (words_of(lesson, lesson.train), words_of(lesson, lesson.val));
+        let (told, references) = (lesson.words_of(lesson.train), lesson.words_of(lesson.val));
         let mut captions = vec![];
         for (picture, of_picture) in told.iter().enumerate() {
             let fit = of_picture.iter().filter(|caption| (1..=settings.longest).contains(&caption.len()));
@@ -627,6 +638,7 @@ mod tests {
                 id: index.to_string(),
                 picture,
                 captions: vec![format!("A {name} picture."), format!("it is all {name}")],
+                tokens: vec![],
                 tags: vec![],
                 group: index.to_string(),
                 split: Some(Split::Train),
@@ -784,6 +796,22 @@ mod tests {
             caption_words(" A dog's ball, (red) - it's \"new\"! "),
             ["a", "dog's", "ball", "red", "it's", "new"]
         );
+    }
+
+    #[test]
+    fn words_that_a_data_set_says_are_learned_as_they_are() {
+        let words = |words: &[&str]| -> Vec<String> { words.iter().map(|word| word.to_string()).collect() };
+        let pair = Pair {
+            id: "1".into(),
+            picture: "1.png".into(),
+            captions: words(&["A man's hat.", "It rains!", "Snow?"]),
+            tokens: vec![words(&["a", "man", "'s", "hat"]), vec![]],
+            tags: vec![],
+            group: "1".into(),
+            split: None,
+        };
+        let want = [words(&["a", "man", "'s", "hat"]), words(&["it", "rains"]), words(&["snow"])];
+        assert_eq!(words_of(&pair), want);
     }
 
     #[test]

@@ -62,6 +62,20 @@ fn an_imported_checkpoint_tells_and_shows_where_it_looked() {
     assert_eq!(numbers.len(), 16 * words.len());
     assert!(std::fs::read(folder.path().join("seen/cat.png")).unwrap().starts_with(b"\x89PNG"));
 
+    run(&["--report", "pages/told.html"]);
+    let page = std::fs::read_to_string(folder.path().join("pages/told.html")).unwrap();
+    assert!(page.starts_with("<!doctype html>") && page.contains("cat.jpg</h2>"), "{}", page.len());
+    let written = |caption: &str| caption.replace('<', "&lt;").replace('>', "&gt;");
+    assert!(page.contains(&format!("<p dir=\"auto\">{}</p>", written(caption))), "its sentence");
+    // One map a word and the picture itself; all sentences of the beam.
+    assert!(page.matches("data:image/png").count() > words.len(), "a map for each word");
+    let beam = told[0]["beam"].as_array().unwrap();
+    assert!(!beam.is_empty());
+    for ended in beam {
+        assert!(page.contains(&written(ended["caption"].as_str().unwrap())), "{ended}");
+        assert!(page.contains(&format!("{:.3}", ended["score"].as_f64().unwrap().abs())), "{ended}");
+    }
+
     let long = run(&["--min-words", "9", "--no-unk", "--json"]);
     let long: serde_json::Value = serde_json::from_str(&long).unwrap();
     assert!(long[0]["caption"].as_str().unwrap().split(' ').count() >= 9, "{long}");
@@ -125,9 +139,10 @@ fn a_captioner_is_trained_and_tells() {
     assert!(said.starts_with("learned from 12 pictures, 10 words; the captioner is in run\n"), "{said}");
     let (code, told, fault) = call(folder.path(), &["caption", "eval", "run", "--data", ".", "--beam", "1,2"]);
     assert_eq!(code, Some(0), "{fault}");
-    let [pictures, header, one, two] = told.lines().collect::<Vec<_>>().try_into().unwrap();
+    let [pictures, header, one, two, stages] = told.lines().collect::<Vec<_>>().try_into().unwrap();
     assert!(pictures == "2 pictures" && header.starts_with("beam  BLEU-1"), "{told}");
     assert!(one.starts_with("   1  ") && two.starts_with("   2  "), "{told}");
+    assert!(stages.starts_with("METEOR matches by exact, stem; --meteor"), "{told}");
     let (code, told, fault) = call(folder.path(), &["caption", "run", "run", "0.png", "--beam", "2"]);
     assert_eq!(code, Some(0), "{fault}");
     assert!(told.starts_with("0.png\n  it is "), "{told}");
@@ -145,6 +160,10 @@ fn a_captioner_is_trained_and_tells() {
     let (code, _, fault) = call(folder.path(), &["caption", "run", "told", "0.png", "--heatmap", "seen"]);
     assert_eq!(code, Some(1));
     assert!(fault.contains("told has no attention"), "{fault}");
+    let (code, _, fault) = call(folder.path(), &["caption", "run", "told", "0.png", "1.png", "--report", "told.html"]);
+    assert_eq!(code, Some(0), "{fault}");
+    let page = std::fs::read_to_string(folder.path().join("told.html")).unwrap();
+    assert_eq!(page.matches("<img ").count(), 2, "without attention, the pictures alone");
 }
 
 /// The values of pycocoevalcap 1.2.
@@ -171,6 +190,11 @@ fn captions_are_scored_as_by_coco() {
     }
     assert!((said["rouge_l"].as_f64().unwrap() - 0.825228411435308).abs() < 1e-9, "{said}");
     assert!((said["cider"].as_f64().unwrap() - 3.00305081176385).abs() < 1e-9, "{said}");
+    // By METEOR's jar with the stages exact and stem and the same function words.
+    assert!((said["meteor"].as_f64().unwrap() - 0.3809337058059688).abs() < 1e-9, "{said}");
+    assert_eq!(said["meteor_stages"], serde_json::json!(["exact", "stem"]));
+    let (code, _, fault) = call(folder.path(), &[&args[..6], &["--meteor", "none"]].concat());
+    assert!(code == Some(1) && fault.contains("english.words") && fault.lines().count() == 1, "{fault}");
     let (_, table, _) = call(folder.path(), &args[..6]);
     assert!(table.starts_with("3 pictures\nBLEU-1"), "{table}");
     std::fs::write(folder.path().join("few.json"), r#"{"1": "a man"}"#).unwrap();

@@ -1,5 +1,5 @@
-//! How well generated captions agree with people's: BLEU, ROUGE-L and CIDEr, with the numbers of the COCO caption
-//! evaluation code (`pycocoevalcap` 1.2).
+//! How well generated captions agree with people's: BLEU, ROUGE-L, CIDEr and METEOR, with the numbers of the COCO
+//! caption evaluation code (`pycocoevalcap` 1.2).
 //!
 //! Every metric takes [`Example`]s whose captions are words separated by spaces.
 //!
@@ -20,6 +20,7 @@ mod cider;
 mod error;
 mod example;
 mod json;
+mod meteor;
 mod ngram;
 mod ptb;
 mod read;
@@ -29,6 +30,7 @@ pub use bleu::bleu;
 pub use cider::{Cider, CiderIdReferences, CiderIds, CiderReferences, CiderVariant, cider, cider_d};
 pub use error::Error;
 pub use example::{Example, Score};
+pub use meteor::Meteor;
 pub use ptb::{coco_tokens_all, tokenize, tokenize_all, tokenized};
 pub use read::{read_examples, read_hypotheses, read_references};
 pub use rouge::rouge_l;

@@ -49,6 +49,7 @@ const FAMILIES: &[Family] = &[
     family("captioning", "", "attention decoder at tutorial size", "attention_formula", "sensorium-captioning"),
     family("captioning", "", "Show-and-Tell LSTM", "show_and_tell", "sensorium-captioning"),
     family("captioning", "", "caption metrics by pycocoevalcap", "caption_metrics", "sensorium-captioning"),
+    family("captioning", "", "METEOR 1.5 by its jar", "meteor", "sensorium-captioning"),
     family("captioning", "", "Stanford PTBTokenizer", "ptb_tokenizer", "sensorium-captioning"),
     family("vision", "", "Image.resize", "pil_resize", "sensorium-vision"),
     family("vision", "", "adaptive_avg_pool2d", "adaptive_avg_pool", "sensorium-vision"),

@@ -97,6 +97,7 @@ impl Emoji {
             id: format!("{} {}", item.char, item.name),
             picture: Picture::Emoji(Drawing { style, column: item.column, row: item.row }),
             captions: vec![item.name.clone()],
+            tokens: Vec::new(),
             tags: item.tags.clone(),
             group: item.group.clone(),
             split: None,

@@ -41,8 +41,8 @@ impl Pairs {
             return Ok(emoji::Emoji::bundled().pairs(emoji::Style::Google));
         }
         let of_file = |pair: pairs::Pair| {
-            let pairs::Pair { id, picture, captions, tags, group, split } = pair;
-            Pair { id, picture: Picture::File(picture), captions, tags, group, split }
+            let pairs::Pair { id, picture, captions, tokens, tags, group, split } = pair;
+            Pair { id, picture: Picture::File(picture), captions, tokens, tags, group, split }
         };
         let items = pairs::read(data)?.into_iter().map(of_file).collect();
         Ok(Self { source: data.to_string(), items })

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | a folder with `pairs.jsonl` | one object a line: `image`, `caption` or `captions`, and if wanted `tags`, `group`, `split` |
 //! | a folder with `pairs.csv` or `pairs.tsv` | a header naming `image`, `caption`, and if wanted `tags` (split by `;`), `group`, `split`; several rows of one image give it several captions |
-//! | a folder with `dataset.json`, or such a file | Karpathy's split: `images[].{filepath, filename, split, sentences[].raw}` |
+//! | a folder with `dataset.json`, or such a file | Karpathy's split: `images[].{filepath, filename, split, sentences[].{raw, tokens}}` |
 //! | any other folder | every picture with a `.txt` of the same name beside it, one caption a line |
 //!
 //! Image paths are relative to the folder. A picture without words, words without a picture, and an unknown split are
@@ -55,6 +55,9 @@ pub struct Pair<P = PathBuf> {
     pub picture: P,
     /// Texts that describe it: at least one.
     pub captions: Vec<String>,
+    /// The words of each caption, where the data set says them (Karpathy's `tokens`); empty for one of which it does
+    /// not, and empty as a whole in the other layouts.
+    pub tokens: Vec<Vec<String>>,
     /// Single words or short phrases that fit it; may be empty.
     pub tags: Vec<String>,
     /// Pairs of one group never stand in different splits: variants of one concept, frames of one scene.
@@ -221,6 +224,7 @@ impl<'a> Gathered<'a> {
                 group: row.group.unwrap_or_else(|| row.image.clone()),
                 id: row.image,
                 captions,
+                tokens: Vec::new(),
                 tags: non_empty(row.tags),
                 split,
             });
@@ -261,6 +265,15 @@ struct Sentence {
     tokens: Vec<String>,
 }
 
+impl Sentence {
+    /// The caption, as it was written if the file has that, and its words.
+    fn told(self) -> (String, Vec<String>) {
+        let tokens = non_empty(self.tokens);
+        let raw = self.raw.map(|raw| raw.trim().to_string()).filter(|raw| !raw.is_empty());
+        (raw.unwrap_or_else(|| tokens.join(" ")), tokens)
+    }
+}
+
 fn karpathy(path: &Path) -> Result<Vec<Pair>> {
     let bad = |reason: String| CoreError::format(path, "Karpathy split", reason);
     let set: Karpathy = serde_json::from_str(&read_text(path)?).map_err(|e| bad(e.to_string()))?;
@@ -274,10 +287,12 @@ fn karpathy(path: &Path) -> Result<Vec<Pair>> {
             } else {
                 format!("{}/{}", image.filepath, image.filename)
             };
-            let sentence = |s: Sentence| s.raw.unwrap_or_else(|| s.tokens.join(" "));
+            let (captions, tokens) =
+                image.sentences.into_iter().map(Sentence::told).filter(|(c, _)| !c.is_empty()).unzip();
             Ok(Pair {
                 picture: parent(path).join(&id),
-                captions: non_empty(image.sentences.into_iter().map(sentence).collect()),
+                captions,
+                tokens,
                 tags: Vec::new(),
                 group: id.clone(),
                 split: Some(split),
@@ -298,7 +313,15 @@ fn beside_texts(folder: &Path) -> Result<Vec<Pair>> {
             }
             let captions = non_empty(read_text(&text)?.lines().map(str::to_string).collect());
             let id = file.strip_prefix(folder).unwrap_or(&file).to_string_lossy().into_owned();
-            Ok(Pair { picture: file, captions, tags: Vec::new(), group: id.clone(), split: None, id })
+            Ok(Pair {
+                picture: file,
+                captions,
+                tokens: Vec::new(),
+                tags: Vec::new(),
+                group: id.clone(),
+                split: None,
+                id,
+            })
         })
         .collect()
 }
@@ -388,6 +411,26 @@ mod tests {
     }
 
     #[test]
+    fn a_karpathy_split_keeps_folders_and_words() {
+        let json = r#"{"images":[
+            {"filepath":"val2014","filename":"a.png","split":"restval","imgid":0,"cocoid":7,"sentences":[
+                {"raw":"A Cat's hat. ","tokens":["a","cats","hat"],"imgid":0,"sentid":1},
+                {"raw":" ","tokens":[]},
+                {"raw":"It sits"},
+                {"tokens":["on","","it"]}]},
+            {"filename":"b.png","split":"test","sentences":[{"raw":"a dog","tokens":["a","dog"]}]}]}"#;
+        let dir = folder(&[("dataset_coco.json", json)]);
+        std::fs::create_dir(dir.path().join("val2014")).unwrap();
+        std::fs::rename(dir.path().join("a.png"), dir.path().join("val2014/a.png")).unwrap();
+        let pairs = read(dir.path().join("dataset_coco.json")).unwrap();
+        assert_eq!((pairs[0].id.as_str(), pairs[1].id.as_str()), ("val2014/a.png", "b.png"));
+        assert_eq!((pairs[0].split, pairs[1].split), (Some(Split::Train), Some(Split::Test)));
+        assert_eq!(pairs[0].captions, ["A Cat's hat.", "It sits", "on it"]);
+        assert_eq!(pairs[0].tokens, [vec!["a", "cats", "hat"], vec![], vec!["on", "it"]]);
+        assert_eq!(pairs[1].tokens, [["a", "dog"]]);
+    }
+
+    #[test]
     fn refusals_name_the_file_the_line_and_the_rule() {
         for (files, words) in [
             (vec![("pairs.csv", "picture,caption\na.png,x")], vec!["pairs.csv", "no column `image`", "picture"]),
@@ -398,6 +441,10 @@ mod tests {
             (vec![("pairs.jsonl", "{\"image\":3}")], vec!["pairs.jsonl", "line 1"]),
             (vec![("pairs.jsonl", "{\"image\":\"c.png\",\"caption\":\"x\"}")], vec!["c.png does not exist"]),
             (vec![("pairs.jsonl", "")], vec!["no pairs found"]),
+            (
+                vec![("dataset.json", r#"{"images":[{"filename":"a.png","split":"dev","sentences":[]}]}"#)],
+                vec!["a.png: split is 'dev'"],
+            ),
             (vec![("dataset.json", "{")], vec!["dataset.json", "Karpathy"]),
             (vec![("a.txt", "x")], vec!["b.png", "no caption", "b.txt"]),
             (vec![("a.txt", " "), ("b.txt", "x")], vec!["a.png has no caption"]),

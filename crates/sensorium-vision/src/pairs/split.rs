@@ -103,6 +103,7 @@ mod tests {
             id: i.to_string(),
             picture: PathBuf::new(),
             captions: vec!["x".to_string()],
+            tokens: Vec::new(),
             tags: Vec::new(),
             group: group.clone(),
             split: None,

@@ -2,11 +2,11 @@
 
 use std::collections::HashMap;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Result, ensure};
 use clap::Args;
-use sensorium_captioning::metrics::{Example, bleu, cider_d, read_examples, rouge_l, tokenized};
+use sensorium_captioning::metrics::{Example, Meteor, bleu, cider_d, read_examples, rouge_l, tokenized};
 use sensorium_captioning::scenes::{self, Judged, Scene};
 use sensorium_captioning::{BeamSearch, Captioner};
 use sensorium_vision::io::RgbImage;
@@ -41,6 +41,10 @@ pub(crate) struct Eval {
     /// The seed the run was trained with, where the data has no split of its own.
     #[arg(long, default_value_t = 0)]
     seed: u64,
+    /// A folder of METEOR 1.5's data, for its published numbers: paraphrase-en.gz, and out of meteor-1.5.jar function/,
+    /// nonbreaking/ and synonym/. Without it, METEOR counts equal words and stems alone, which gives lower numbers.
+    #[arg(long, value_name = "DIR")]
+    meteor: Option<PathBuf>,
 }
 
 /// `caption score`
@@ -52,6 +56,10 @@ pub(crate) struct Score {
     /// Captions to score: JSON as {"id": "caption"}, or COCO's results.
     #[arg(long, value_name = "FILE")]
     hyps: PathBuf,
+    /// A folder of METEOR 1.5's data, for its published numbers: paraphrase-en.gz, and out of meteor-1.5.jar function/,
+    /// nonbreaking/ and synonym/. Without it, METEOR counts equal words and stems alone, which gives lower numbers.
+    #[arg(long, value_name = "DIR")]
+    meteor: Option<PathBuf>,
 }
 
 /// What captions score.
@@ -62,6 +70,9 @@ struct Scored {
     bleu: [f64; 4],
     rouge_l: f64,
     cider: f64,
+    meteor: f64,
+    /// What counted as a match for METEOR.
+    meteor_stages: &'static [&'static str],
     #[serde(skip_serializing_if = "Option::is_none")]
     scenes: Option<OfScenes>,
 }
@@ -80,6 +91,7 @@ impl Eval {
     pub(super) fn run(self, global: &Global) -> Result<()> {
         ensure!(!self.beam.is_empty(), "--beam: at least one width");
         self.beam.iter().try_for_each(|width| BeamSearch::new(*width).validate())?;
+        let meteor = meteor(self.meteor.as_deref())?;
         let captioner = Captioner::load(&self.run, &global.device()?)?;
         let pairs = pairs::read(&self.data)?;
         let splits = parts(&self.data.to_string_lossy(), &pairs, self.seed)?;
@@ -120,11 +132,11 @@ impl Eval {
         let scored: Vec<Scored> = scored
             .map(|((beam, examples), judged)| {
                 let scenes = (judged.captions > 0).then(|| OfScenes::of(judged));
-                Scored { beam: Some(*beam), scenes, ..score(examples) }
+                Scored { beam: Some(*beam), scenes, ..score(examples, &meteor) }
             })
             .collect();
         let baseline = match self.baseline {
-            true => Some(score(&nearest_captions(&captioner, &of(Split::Train), &part)?)),
+            true => Some(score(&nearest_captions(&captioner, &of(Split::Train), &part)?, &meteor)),
             false => None,
         };
         let mut stdout = std::io::stdout().lock();
@@ -147,7 +159,7 @@ impl Eval {
                 None => writeln!(stdout)?,
             }
         }
-        Ok(())
+        Ok(writeln!(stdout, "{}", matched_by(&meteor))?)
     }
 
     /// What is known of made scenes, by picture; of other data, nothing.
@@ -162,23 +174,26 @@ impl Eval {
 impl Score {
     pub(super) fn run(self, global: &Global) -> Result<()> {
         let examples = read_examples(&self.refs, &self.hyps)?;
-        let scored = score(&examples);
+        let meteor = meteor(self.meteor.as_deref())?;
+        let scored = score(&examples, &meteor);
         let mut stdout = std::io::stdout().lock();
         if global.json {
             return Ok(writeln!(stdout, "{}", serde_json::to_string_pretty(&scored)?)?);
         }
-        Ok(writeln!(stdout, "{} pictures\n{HEADER}\n{}", examples.len(), scored.row())?)
+        writeln!(stdout, "{} pictures\n{HEADER}\n{}", examples.len(), scored.row())?;
+        Ok(writeln!(stdout, "{}", matched_by(&meteor))?)
     }
 }
 
 /// In hundredths but for CIDEr, as papers have them.
-const HEADER: &str = "BLEU-1  BLEU-2  BLEU-3  BLEU-4  ROUGE-L  CIDEr";
+const HEADER: &str = "BLEU-1  BLEU-2  BLEU-3  BLEU-4  ROUGE-L  CIDEr  METEOR";
 
 impl Scored {
     fn row(&self) -> String {
         let [b1, b2, b3, b4] = self.bleu.map(|score| 100.0 * score);
         let rouge_l = 100.0 * self.rouge_l;
-        format!("{b1:6.2}  {b2:6.2}  {b3:6.2}  {b4:6.2}  {rouge_l:7.2}  {:5.3}", self.cider)
+        let (cider, meteor) = (self.cider, 100.0 * self.meteor);
+        format!("{b1:6.2}  {b2:6.2}  {b3:6.2}  {b4:6.2}  {rouge_l:7.2}  {cider:5.3}  {meteor:6.2}")
     }
 }
 
@@ -201,13 +216,27 @@ impl OfScenes {
     }
 }
 
-fn score(examples: &[Example]) -> Scored {
+/// METEOR with the data of a folder, or without any.
+fn meteor(data: Option<&Path>) -> Result<Meteor> {
+    Ok(data.map_or_else(|| Ok(Meteor::new()), Meteor::with_data)?)
+}
+
+/// The line below the scores.
+fn matched_by(meteor: &Meteor) -> String {
+    let stages = meteor.stages();
+    let hint = if stages.len() == 2 { "; --meteor DIR adds synonym, paraphrase" } else { "" };
+    format!("METEOR matches by {}{hint}", stages.join(", "))
+}
+
+fn score(examples: &[Example], meteor: &Meteor) -> Scored {
     let examples = tokenized(examples);
     Scored {
         beam: None,
         bleu: bleu(&examples).map(|score| score.corpus),
         rouge_l: rouge_l(&examples).corpus,
         cider: cider_d(&examples).corpus,
+        meteor: meteor.score(&examples).corpus,
+        meteor_stages: meteor.stages(),
         scenes: None,
     }
 }

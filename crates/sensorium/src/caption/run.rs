@@ -8,6 +8,8 @@ use clap::Args;
 use sensorium_captioning::captioner::DecoderConfig;
 use sensorium_captioning::decode::{LengthPenalty, Sentence};
 use sensorium_captioning::{BeamSearch, Captioner, Limits, Sampling, heat_map};
+use sensorium_core::draw::Drawing;
+use sensorium_core::draw::report::{Column, Report, Section, Table};
 use sensorium_core::files::write_atomic;
 use sensorium_core::weights::write_npy;
 use sensorium_vision::io::RgbImage;
@@ -68,6 +70,9 @@ pub(crate) struct Run {
     /// Folder for where the captioner looked, word by word: NAME.png, NAME.npy and NAME.json for each picture.
     #[arg(long, value_name = "DIR")]
     heatmap: Option<PathBuf>,
+    /// HTML page with each picture's sentence, the others of the beam, and where the captioner looked.
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
 }
 
 /// A picture's sentence.
@@ -95,11 +100,19 @@ impl Run {
         self.sampling().validate()?;
         ensure!((1..=1000).contains(&self.max_steps), "--max-steps {}: 1 to 1000", self.max_steps);
         let captioner = Captioner::load(&self.run, &global.device()?)?;
-        let grid = self.grid(&captioner)?;
+        let grid = match captioner.config().decoder {
+            DecoderConfig::Attend { grid, .. } => Some(grid),
+            _ => None,
+        };
+        if let Some(folder) = &self.heatmap {
+            ensure!(grid.is_some(), "--heatmap: {} has no attention to show", self.run.display());
+            std::fs::create_dir_all(folder).with_context(|| format!("{}: cannot create", folder.display()))?;
+        }
         let limits = self.limits(&captioner);
         let files = expand(&self.pictures)?;
         let bar = bar(files.len(), "pictures", global.progress() && files.len() > BATCH);
         let mut told = vec![];
+        let mut report = self.report.as_ref().map(|_| self.page(files.len()));
         for files in files.chunks(BATCH) {
             let pictures: Vec<RgbImage> = files.iter().map(|file| Ok(read_picture(file)?)).collect::<Result<_>>()?;
             for ((file, picture), (sentence, ended)) in
@@ -109,17 +122,25 @@ impl Run {
                     draw(folder, file, picture, &captioner, &sentence, grid)?;
                 }
                 let say = |sentence: &Sentence| captioner.words().sentence(&sentence.words);
-                told.push(Told {
+                let told_now = Told {
                     file,
                     caption: say(&sentence),
                     score: sentence.score,
                     complete: sentence.is_complete(limits.end),
                     beam: ended.iter().map(|ended| Ended { caption: say(ended), score: ended.score }).collect(),
+                };
+                report = report.map(|page| {
+                    let strip = grid.map(|grid| strip(picture, &captioner, &sentence, grid));
+                    page.section(section(&told_now, picture, strip))
                 });
+                told.push(told_now);
                 bar.inc(1);
             }
         }
         bar.finish_and_clear();
+        if let (Some(report), Some(file)) = (report, &self.report) {
+            report.save(file)?;
+        }
         let mut stdout = std::io::stdout().lock();
         if global.json {
             return Ok(writeln!(stdout, "{}", serde_json::to_string_pretty(&told)?)?);
@@ -128,6 +149,16 @@ impl Run {
             writeln!(stdout, "{}\n  {caption}  ({score:.3})", file.display())?;
         }
         Ok(())
+    }
+
+    /// The report's head.
+    fn page(&self, pictures: usize) -> Report {
+        let how = match self.sample {
+            true => "each word drawn at random".to_string(),
+            false => format!("beam of {}", self.beam),
+        };
+        let pictures = if pictures == 1 { "1 picture".to_string() } else { format!("{pictures} pictures") };
+        Report::new("Captions").subtitle(format!("{pictures} told by {}, {how}.", self.run.display()))
     }
 
     fn search(&self) -> BeamSearch {
@@ -155,16 +186,6 @@ impl Run {
         }
     }
 
-    /// The captioner's grid where heat maps are wanted.
-    fn grid(&self, captioner: &Captioner) -> Result<Option<usize>> {
-        let Some(folder) = &self.heatmap else { return Ok(None) };
-        let DecoderConfig::Attend { grid, .. } = captioner.config().decoder else {
-            anyhow::bail!("--heatmap: {} has no attention to show", self.run.display())
-        };
-        std::fs::create_dir_all(folder).with_context(|| format!("{}: cannot create", folder.display()))?;
-        Ok(Some(grid))
-    }
-
     /// Each picture's sentence, and all that the search found.
     fn tell(
         &self,
@@ -180,6 +201,33 @@ impl Run {
         let found = captioner.search(pictures, search, limits).into_iter();
         found.map(|found| (found.best().clone(), found.complete)).collect()
     }
+}
+
+fn words<'a>(captioner: &'a Captioner, sentence: &Sentence) -> Vec<&'a str> {
+    sentence.words.iter().map(|word| captioner.words().word(*word)).collect()
+}
+
+fn strip(picture: &RgbImage, captioner: &Captioner, sentence: &Sentence, grid: usize) -> Drawing {
+    heat_map::strip(picture, &words(captioner, sentence), &sentence.attention, grid)
+}
+
+/// What the report shows of a picture: where the captioner looked, or without attention the picture alone, then all
+/// sentences of the beam, likeliest first.
+fn section(told: &Told, picture: &RgbImage, strip: Option<Drawing>) -> Section {
+    let section = Section::new(told.file.display().to_string()).paragraph(&told.caption);
+    let section = match strip {
+        Some(strip) => section.figure(&strip, ""),
+        None => section.image(picture.clone(), ""),
+    };
+    if told.beam.is_empty() {
+        let ended = if told.complete { "" } else { ", not ended" };
+        return section.paragraph(&format!("Sum of log-probabilities {:.3}{ended}.", told.score));
+    }
+    let mut beam: Vec<&Ended> = told.beam.iter().collect();
+    beam.sort_by(|a, b| b.score.total_cmp(&a.score));
+    let table = Table::new("sentence").column(Column::number("sum of log-probabilities").decimals(3));
+    let row = |table: Table, ended: &Ended| table.row(&ended.caption, [f64::from(ended.score)]);
+    section.table(&beam.into_iter().fold(table, row))
 }
 
 /// What `NAME.json` says of `NAME.npy`.
@@ -202,8 +250,8 @@ fn draw(
 ) -> Result<()> {
     let name = file.file_stem().unwrap_or_default();
     let beside = |ending: &str| folder.join(name).with_added_extension(ending);
-    let words: Vec<&str> = sentence.words.iter().map(|word| captioner.words().word(*word)).collect();
-    heat_map::strip(picture, &words, &sentence.attention, grid).save(beside("png"))?;
+    strip(picture, captioner, sentence, grid).save(beside("png"))?;
+    let words = words(captioner, sentence);
     let shape = [words.len(), grid, grid];
     write_npy(beside("npy"), &sentence.attention.concat(), &shape)?;
     let about = Looked { file, words: &words, shape };

@@ -89,12 +89,12 @@ mod tests {
     use crate::BeamSearch;
     use crate::speak::{HOP_LENGTH, SAMPLE_RATE};
 
-    /// Pictures of three colours, each told about by a word of two tones.
+    /// Pictures of three colours, each told about by a word of five tones.
     fn colours(folder: &std::path::Path) -> Vec<SpokenPair> {
         let words = [
-            ("red", [220, 20, 20], [300.0, 900.0]),
-            ("green", [20, 200, 30], [1500.0, 500.0]),
-            ("blue", [30, 40, 220], [900.0, 2500.0]),
+            ("red", [220, 20, 20], [300.0, 900.0, 1500.0, 500.0, 900.0]),
+            ("green", [20, 200, 30], [1500.0, 500.0, 300.0, 900.0, 300.0]),
+            ("blue", [30, 40, 220], [900.0, 2500.0, 500.0, 300.0, 1500.0]),
         ];
         let pair = |index: usize| {
             let (name, colour, pitches) = words[index % 3];
@@ -103,7 +103,7 @@ mod tests {
             sensorium_vision::io::write(&picture, &RgbImage::from_fn(40, 40, |x, _| image::Rgb(shade(x)))).unwrap();
             let tone = |pitch: f32| {
                 let turn = pitch * std::f32::consts::TAU / SAMPLE_RATE as f32;
-                (0..3200).map(move |i| (i as f32 * turn).sin() / 2.0)
+                (0..2000).map(move |i| (i as f32 * turn).sin() / 2.0)
             };
             let samples = pitches.into_iter().flat_map(tone).collect();
             write_wav(&sound, &Audio::from_mono(samples, SAMPLE_RATE).unwrap(), SampleFormat::I16).unwrap();

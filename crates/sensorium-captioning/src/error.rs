@@ -10,6 +10,9 @@ pub enum Error {
     /// A file, a setting, weights or training: see the core error.
     #[error(transparent)]
     Core(#[from] sensorium_core::Error),
+    /// A sound.
+    #[error(transparent)]
+    Audio(#[from] sensorium_audio::Error),
     /// A picture or an image encoder.
     #[error(transparent)]
     Vision(#[from] sensorium_vision::Error),

@@ -1,4 +1,4 @@
-//! From a picture to a sentence, and how good a sentence is.
+//! From a picture to a sentence, written or spoken, and how good a sentence is.
 //!
 //! - [`Captioner`]: a picture in, a sentence out; [`import`]: those that others trained.
 //! - [`attend`]: Show, Attend and Tell; [`show_and_tell`]: Show and Tell.
@@ -8,6 +8,7 @@
 //! - [`heat_map`]: where it looked, word by word.
 //! - [`WordMap`]: words and their numbers.
 //! - [`scenes`]: made pictures whose truth is known.
+//! - [`speak`]: spoken words for pictures, without text.
 //! - [`metrics`]: the COCO caption metrics without Java.
 
 pub mod attend;
@@ -22,6 +23,7 @@ pub mod metrics;
 mod practice;
 pub mod scenes;
 pub mod show_and_tell;
+pub mod speak;
 mod teacher;
 mod word_map;
 

@@ -197,7 +197,8 @@ impl Scored {
     }
 }
 
-fn part(name: &str) -> Result<Split, String> {
+/// The part of a data set by its name.
+pub(super) fn part(name: &str) -> Result<Split, String> {
     match name {
         "train" => Ok(Split::Train),
         "val" => Ok(Split::Val),

@@ -5,6 +5,7 @@ mod eval;
 mod import;
 mod run;
 mod scenes;
+mod speak;
 mod train;
 
 use clap::Subcommand;
@@ -24,6 +25,9 @@ pub(crate) enum Verb {
     Scenes(scenes::Scenes),
     /// Score captions against references, as the COCO caption evaluation does.
     Score(eval::Score),
+    /// Speak about pictures, without text: learned from pictures with sounds.
+    #[command(subcommand)]
+    Speak(speak::Verb),
     /// Learn to tell from pictures with sentences.
     Train(train::Train),
 }
@@ -37,6 +41,7 @@ impl Verb {
             Self::Run(run) => run.run(global),
             Self::Scenes(scenes) => scenes.run(global),
             Self::Score(score) => score.run(global),
+            Self::Speak(verb) => verb.run(global),
             Self::Train(train) => train.run(global),
         }
     }

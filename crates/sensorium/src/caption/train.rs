@@ -121,7 +121,6 @@ impl Train {
         let out = self.out.display();
         let settings = self.settings();
         settings.validate()?;
-        ensure!((32..=1024).contains(&self.image_size), "--image-size {}: 32 to 1024 pixels", self.image_size);
         ensure!(!self.out.join("captioner.json").exists(), "{out}: holds a finished run; choose another folder");
         let device = global.device()?;
         let pairs = pairs::read(&self.data)?;
@@ -136,7 +135,7 @@ impl Train {
                 settings.go_on(captioner, lesson, Some(run), shown(global), &device)?
             }
             None => {
-                let eye = self.eye(&device)?;
+                let eye = eye(&self.network, self.layer.as_deref(), self.image_size, &device)?;
                 let run = self.run_folder(&json!({
                     "data": self.data, "network": self.network, "layer": eye.layer,
                     "image_size": self.image_size, "training": settings,
@@ -195,18 +194,19 @@ impl Train {
     fn run_folder(&self, config: &serde_json::Value) -> anyhow::Result<RunFolder> {
         Ok(if self.resume { RunFolder::resume(&self.out, config)? } else { RunFolder::create(&self.out, config)? })
     }
+}
 
-    fn eye(&self, device: &Device) -> anyhow::Result<Eye> {
-        let (encoder, network) = self.network.load(device)?;
-        let layers = network.layers();
-        let last_map = layers.iter().rfind(|layer| !["pooled", "logits"].contains(&layer.as_str()));
-        let layer = match &self.layer {
-            Some(layer) => layer.clone(),
-            None => last_map.expect("an encoder has maps").clone(),
-        };
-        let side = self.image_size;
-        let preprocess =
-            Preprocess { size: Size::Exact { width: side, height: side }, crop: None, ..encoder.preprocess() };
-        Ok(Eye { encoder, weights: network.tensors(), layer, preprocess })
-    }
+/// The encoder of a network with its `layer`, by default the last with a map, which sees pictures of `side` × `side`
+/// pixels.
+pub(super) fn eye(network: &Network, layer: Option<&str>, side: u32, device: &Device) -> anyhow::Result<Eye> {
+    ensure!((32..=1024).contains(&side), "--image-size {side}: 32 to 1024 pixels");
+    let (encoder, network) = network.load(device)?;
+    let layers = network.layers();
+    let last_map = layers.iter().rfind(|layer| !["pooled", "logits"].contains(&layer.as_str()));
+    let layer = match layer {
+        Some(layer) => layer.to_string(),
+        None => last_map.expect("an encoder has maps").clone(),
+    };
+    let preprocess = Preprocess { size: Size::Exact { width: side, height: side }, crop: None, ..encoder.preprocess() };
+    Ok(Eye { encoder, weights: network.tensors(), layer, preprocess })
 }

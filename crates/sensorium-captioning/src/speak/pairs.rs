@@ -1,0 +1,178 @@
+//! Pictures with sounds.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use sensorium_audio::io as sounds;
+use sensorium_audio::resample::resample;
+use sensorium_core::Error as CoreError;
+use sensorium_vision::pairs::{Pair, Split};
+use serde::{Deserialize, Serialize};
+
+use super::units::SAMPLE_RATE;
+use crate::Result;
+
+const LIST: &str = "pairs.jsonl";
+const FORMAT: &str = "list of pictures with sounds";
+
+/// A picture, and what is said of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SpokenPair {
+    /// What names the picture in results: its path as given.
+    pub id: String,
+    /// The picture.
+    pub picture: PathBuf,
+    /// Sounds that tell about it: at least one.
+    pub sounds: Vec<PathBuf>,
+    /// What its sounds say: pictures of one group are told about in the same way.
+    pub group: String,
+    /// The split that the data set itself fixes.
+    pub split: Option<Split>,
+}
+
+/// A line of `pairs.jsonl`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Line {
+    /// The picture's path, relative to the folder.
+    pub image: String,
+    /// The sound's path, relative to the folder.
+    pub sound: String,
+    /// What the sound says; by default the sound's path.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
+    /// The part of the data; all lines have one, or none has.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub split: Option<Split>,
+}
+
+/// Reads the pictures with sounds of a folder, in the order of its `pairs.jsonl`: one object a line with `image` and
+/// `sound`, and if wanted `group` (what is said) and `split` (`train`, `val`, `test`). Several lines of one image give it
+/// several sounds.
+///
+/// # Errors
+/// The first rule broken, with file and line: no pairs, an unreadable file, a missing or unknown field, a picture or a
+/// sound that does not exist, a picture in two groups or splits.
+pub fn read(folder: impl AsRef<Path>) -> Result<Vec<SpokenPair>> {
+    let folder = folder.as_ref();
+    let list = folder.join(LIST);
+    let text = std::fs::read_to_string(&list).map_err(CoreError::io(&list, "read"))?;
+    let pairs = parse(&text, folder).map_err(|reason| CoreError::format(&list, FORMAT, reason))?;
+    let files = pairs.iter().flat_map(|pair| [&pair.picture].into_iter().chain(&pair.sounds));
+    if let Some(missing) = files.into_iter().find(|file| !file.is_file()) {
+        let rule = format!("{} does not exist; paths are relative to the list's folder", missing.display());
+        return Err(CoreError::format(&list, FORMAT, rule).into());
+    }
+    Ok(pairs)
+}
+
+fn parse(text: &str, folder: &Path) -> Result<Vec<SpokenPair>, String> {
+    let mut pairs: Vec<SpokenPair> = vec![];
+    let mut places: HashMap<String, usize> = HashMap::new();
+    for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
+        let bad = |reason: String| format!("line {}: {reason}", number + 1);
+        let line: Line = serde_json::from_str(line).map_err(|e| bad(e.to_string()))?;
+        for (field, path) in [("image", &line.image), ("sound", &line.sound)] {
+            if path.is_empty() {
+                return Err(bad(format!("{field} is empty; give its path, relative to the list's folder")));
+            }
+        }
+        let sound = folder.join(&line.sound);
+        let group = line.group.unwrap_or(line.sound);
+        let Some(place) = places.get(&line.image) else {
+            places.insert(line.image.clone(), pairs.len());
+            let picture = folder.join(&line.image);
+            pairs.push(SpokenPair { id: line.image, picture, sounds: vec![sound], group, split: line.split });
+            continue;
+        };
+        let pair = &mut pairs[*place];
+        if (&pair.group, pair.split) != (&group, line.split) {
+            return Err(bad(format!("{} stands in two groups or splits; give all its lines the same", pair.id)));
+        }
+        pair.sounds.push(sound);
+    }
+    match pairs.is_empty() {
+        true => Err("no pairs; write one object a line with image and sound".to_string()),
+        false => Ok(pairs),
+    }
+}
+
+/// A sound file, its channels' mean at 16 kHz.
+///
+/// # Errors
+/// If the file cannot be read.
+pub fn read_sound(path: impl AsRef<Path>) -> Result<Vec<f32>> {
+    Ok(resample(&sounds::read(path)?, SAMPLE_RATE)?.mono())
+}
+
+/// The parts of the pairs: their own, or by group and seed as [`sensorium_vision::pairs::parts`] deals them. In the latter
+/// nothing that is said in one part is said in another.
+///
+/// # Errors
+/// If only some pairs name a split, or a part comes out empty.
+pub fn parts(source: &str, pairs: &[SpokenPair], seed: u64) -> Result<Vec<Split>> {
+    let told: Vec<Pair> = pairs.iter().map(|pair| pair.told(vec![])).collect();
+    Ok(sensorium_vision::pairs::parts(source, &told, seed)?)
+}
+
+impl SpokenPair {
+    /// The pair with captions in the place of its sounds.
+    pub(super) fn told(&self, captions: Vec<String>) -> Pair {
+        let Self { id, picture, group, split, .. } = self.clone();
+        Pair { id, picture, captions, tags: vec![], group, split }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn lines_of_one_image_are_its_sounds() {
+        let text = r#"{"image": "a.png", "sound": "1.wav", "group": "ball", "split": "train"}
+
+{"image": "b.png", "sound": "2.wav"}
+{"image": "a.png", "sound": "3.wav", "group": "ball", "split": "train"}"#;
+        let pairs = parse(text, Path::new("set")).unwrap();
+        assert_eq!(pairs.len(), 2);
+        assert_eq!(pairs[0].sounds, [Path::new("set/1.wav"), Path::new("set/3.wav")]);
+        assert_eq!((pairs[0].group.as_str(), pairs[0].split), ("ball", Some(Split::Train)));
+        assert_eq!((pairs[1].group.as_str(), pairs[1].split), ("2.wav", None));
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        for (text, part) in [
+            ("", "no pairs"),
+            ("[]", "line 1"),
+            (r#"{"image": "a.png"}"#, "missing field `sound`"),
+            (r#"{"image": "", "sound": "a.wav"}"#, "image is empty"),
+            (r#"{"image": "a.png", "sound": ""}"#, "sound is empty"),
+            (r#"{"image": "a.png", "sound": "a.wav", "caption": "x"}"#, "unknown field `caption`"),
+            (r#"{"image": "a.png", "sound": "a.wav", "split": "dev"}"#, "unknown variant `dev`"),
+            (
+                "{\"image\": \"a.png\", \"sound\": \"a.wav\"}\n{\"image\": \"a.png\", \"sound\": \"b.wav\"}",
+                "line 2: a.png stands in two groups",
+            ),
+        ] {
+            let fault = parse(text, Path::new("")).unwrap_err();
+            assert!(fault.contains(part), "{text}: {fault}");
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let fault = || read(folder.path()).unwrap_err().to_string();
+        assert!(fault().contains("pairs.jsonl"));
+        std::fs::write(folder.path().join(LIST), r#"{"image": "a.png", "sound": "a.wav"}"#).unwrap();
+        assert!(fault().contains("a.png does not exist"), "{}", fault());
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_pairs_or_an_error(text in ".{0,200}", at in 0usize..60) {
+            let _ = parse(&text, Path::new(""));
+            let good = r#"{"image": "a.png", "sound": "a.wav", "split": "val"}"#;
+            let _ = parse(&good[..at.min(good.len())], Path::new(""));
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! `caption speak train`.
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use anyhow::ensure;
+use clap::Args;
+use sensorium_captioning::fit::FitSettings;
+use sensorium_captioning::speak::{SpeakSettings, pairs};
+use sensorium_core::train::RunFolder;
+use sensorium_vision::pairs::Split;
+use serde_json::json;
+
+use crate::Global;
+use crate::caption::train::eye;
+use crate::joint::train::shown;
+use crate::vision::Network;
+
+/// `caption speak train`
+#[derive(Args)]
+pub(crate) struct Train {
+    /// A folder of pictures with sounds: pairs.jsonl with image and sound, and if wanted group and split.
+    #[arg(long, value_name = "DIR")]
+    data: PathBuf,
+    /// Folder for the run: settings, weights, units, metrics, checkpoints.
+    #[arg(long, value_name = "RUN")]
+    out: PathBuf,
+    /// Units of sound, found by k-means.
+    #[arg(long, default_value_t = 64)]
+    units: usize,
+    #[command(flatten)]
+    network: Network,
+    /// The layer that the decoder sees; by default the last with a map.
+    #[arg(long)]
+    layer: Option<String>,
+    /// Pixels along the sides of what the encoder sees; the picture is stretched to them.
+    #[arg(long, default_value_t = 128)]
+    image_size: u32,
+    /// Positions along a side that attention chooses among.
+    #[arg(long, default_value_t = 4)]
+    grid: usize,
+    /// Features of the LSTM's state, of unit vectors and of attention.
+    #[arg(long, default_value_t = 256)]
+    hidden: usize,
+    /// Sounds of more units are not learned from.
+    #[arg(long, default_value_t = 150)]
+    longest: usize,
+    /// The most passes over the sounds.
+    #[arg(long, default_value_t = 120)]
+    epochs: usize,
+    /// Sounds a step.
+    #[arg(long, default_value_t = 8)]
+    batch: usize,
+    /// Adam's learning rate.
+    #[arg(long, default_value_t = 1e-3)]
+    lr: f64,
+    /// Stop when so many epochs have passed without a better BLEU-4 over units.
+    #[arg(long, default_value_t = 30)]
+    patience: usize,
+    /// Seed of the units, of the split where the data has none, the initial weights and the order of the batches.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Go on with a run that was stopped.
+    #[arg(long)]
+    resume: bool,
+}
+
+impl Train {
+    pub(super) fn run(self, global: &Global) -> anyhow::Result<()> {
+        let out = self.out.display();
+        let settings = SpeakSettings { units: self.units, training: self.training() };
+        settings.training.validate()?;
+        ensure!(!self.out.join("captioner.json").exists(), "{out}: holds a finished run; choose another folder");
+        let device = global.device()?;
+        let pairs = pairs::read(&self.data)?;
+        let splits = pairs::parts(&self.data.to_string_lossy(), &pairs, self.seed)?;
+        let eye = eye(&self.network, self.layer.as_deref(), self.image_size, &device)?;
+        let config = json!({
+            "data": self.data, "network": self.network, "layer": eye.layer,
+            "image_size": self.image_size, "speaker": settings,
+        });
+        let run =
+            if self.resume { RunFolder::resume(&self.out, &config)? } else { RunFolder::create(&self.out, &config)? };
+        let fitted = settings.fit(&pairs, &splits, eye, Some(run), shown(global), &device)?;
+        fitted.speaker.save(&self.out)?;
+        let train = splits.iter().filter(|split| **split == Split::Train).count();
+        let mut stdout = std::io::stdout().lock();
+        if global.json {
+            let said = json!({"run": self.out, "train": train, "units": self.units, "epoch": fitted.best_epoch});
+            return Ok(writeln!(stdout, "{said}")?);
+        }
+        Ok(writeln!(
+            stdout,
+            "learned from {train} pictures, {} units; the speaker of epoch {} is in {out}",
+            self.units, fitted.best_epoch
+        )?)
+    }
+
+    fn training(&self) -> FitSettings {
+        FitSettings {
+            grid: self.grid,
+            attention: self.hidden,
+            embedding: self.hidden,
+            hidden: self.hidden,
+            rarer_than: 0,
+            longest: self.longest,
+            epochs: self.epochs,
+            batch: self.batch,
+            learning_rate: self.lr,
+            patience: self.patience,
+            ..FitSettings::tutorial(self.seed)
+        }
+    }
+}

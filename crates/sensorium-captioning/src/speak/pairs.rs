@@ -119,7 +119,7 @@ impl SpokenPair {
     /// The pair with captions in the place of its sounds.
     pub(super) fn told(&self, captions: Vec<String>) -> Pair {
         let Self { id, picture, group, split, .. } = self.clone();
-        Pair { id, picture, captions, tags: vec![], group, split }
+        Pair { id, picture, captions, tokens: vec![], tags: vec![], group, split }
     }
 }
 

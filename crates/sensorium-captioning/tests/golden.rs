@@ -462,6 +462,7 @@ fn golden_every_family_is_handled() {
         "show_and_tell",
         "caption_metrics",
         "ptb_tokenizer",
+        "meteor",
     ];
     for fixture in owned_by("sensorium-captioning", env!("CARGO_MANIFEST_DIR")) {
         assert!(handled.contains(&fixture.family), "{}: no test handles {}", fixture.name, fixture.family);

@@ -427,6 +427,8 @@ mod tests {
             "{changed:?}"
         );
         assert!(drifting.fine_tune(Some("layer5"), FrozenNorms::Training).is_err());
+        let headless = ResNetConfig { classes: 0, ..ResNetConfig::tiny() }.init(&device);
+        assert!(headless.fine_tune(Some("layer4"), FrozenNorms::Inference).is_ok());
     }
 
     /// Against the derivative by differences of the logit along the map.

@@ -241,7 +241,7 @@ impl ResNet {
             layer2: tuning.apply("layer2", self.layer2),
             layer3: tuning.apply("layer3", self.layer3),
             layer4: tuning.apply("layer4", self.layer4),
-            fc: tuning.apply("logits", self.fc),
+            fc: self.fc.map(|fc| tuning.apply("logits", fc)),
         }
     }
 }

@@ -252,7 +252,7 @@ impl Units {
 fn levels(front: &FrontEnd, sound: &[f32]) -> Result<Vec<f32>> {
     let mut levels = front.mel(sound)?.transposed();
     let loudest = levels.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    if !(loudest > FLOOR.ln() as f32 + 1.0) {
+    if loudest.is_nan() || loudest <= FLOOR.ln() as f32 + 1.0 {
         let reason = "it is silent; give a sound with something to hear".to_string();
         return Err(sensorium_audio::Error::Signal { reason }.into());
     }

@@ -47,13 +47,13 @@ const SMALL: [&str; 16] = [
     "--grid",
     "2",
     "--hidden",
-    "32",
+    "64",
     "--layer",
     "block4",
     "--batch",
     "4",
     "--lr",
-    "0.01",
+    "0.005",
     "--seed",
     "1",
 ];
@@ -72,7 +72,7 @@ fn a_speaker_is_trained_and_heard() {
     let train = |out: &str, epochs: &str, more: &[&str]| {
         run(&[&["train", "--data", "set", "--out", out, "--epochs", epochs], &SMALL[..], more].concat())
     };
-    let (code, said, fault) = train("run", "40", &[]);
+    let (code, said, fault) = train("run", "150", &["--patience", "150"]);
     assert_eq!(code, Some(0), "{fault}");
     assert!(said.starts_with("learned from ") && said.contains(" units; the speaker of epoch "), "{said}");
 

@@ -17,7 +17,7 @@ use sensorium_core::{Error as CoreError, weights};
 use serde::{Deserialize, Serialize};
 
 use crate::Result;
-use crate::decode::{Followers, NextWords, Row};
+use crate::decode::{Followers, NextWords, Row, drawn};
 use crate::teacher::Captions;
 
 /// What an [`AttentionDecoder`] sees of the positions that it weighs.
@@ -382,12 +382,7 @@ fn draw(weights: Tensor<2>, draws: &[bool], rng: &mut ChaCha8Rng) -> (Tensor<2>,
         chosen.chunks_exact_mut(positions).zip(numbers(weights.clone()).chunks_exact(positions)).zip(draws)
     {
         if *draws {
-            let mut left: f32 = rng.random::<f32>() * weights.iter().sum::<f32>();
-            let place = weights.iter().position(|weight| {
-                left -= weight;
-                left < 0.0
-            });
-            row[place.unwrap_or(positions - 1)] = 1.0;
+            row[drawn(weights.iter().copied(), rng)] = 1.0;
         }
     }
     let chosen = Tensor::<2>::from_data(TensorData::new(chosen, [rows, positions]), &device);
@@ -442,13 +437,17 @@ mod tests {
         let captions = [vec![7, 1, 8], vec![7, 3, 2, 1, 8]];
         // The map's weights sum to 1, so that no gradient reaches the bias that all scores share but by the loss below.
         let forward = |decoder: &AttentionDecoder, device: &Device| {
-            let read = decoder.forward(waves([2, 4, 4], device), &captions);
+            let mut rng = ChaCha8Rng::seed_from_u64(1);
+            let read = decoder.practise(waves([2, 4, 4], device), &captions, &captions, &mut rng);
             let weighted = read.attention * waves([2, 4, 4], device);
             read.logits
-                + weighted.sum().unsqueeze::<2>()
+                + (weighted.sum() + read.drawn.sum()).unsqueeze::<2>()
                 + decoder.attention.full_att.bias.clone().unwrap().val().unsqueeze()
         };
-        check_model("attention decoder", |device| tiny().init(device), forward, [6, 9], 2e-3);
+        for focus in [Focus::Soft, Focus::Hard] {
+            let what = format!("attention decoder, {focus:?}");
+            check_model(&what, |device| tiny().with_focus(focus).init(device), forward, [6, 9], 2e-3);
+        }
     }
 
     #[test]

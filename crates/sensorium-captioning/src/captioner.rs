@@ -31,12 +31,29 @@ const FORMAT: &str = "captioner";
 pub struct CaptionerConfig {
     /// The image encoder.
     pub encoder: EncoderConfig,
-    /// The encoder's layer whose map the decoder sees.
-    pub layer: String,
+    /// The encoder's layers whose maps the decoder sees, their channels one after the other.
+    pub layers: Vec<String>,
     /// What a picture goes through before the encoder.
     pub preprocess: Preprocess,
     /// The decoder.
     pub decoder: DecoderConfig,
+}
+
+impl CaptionerConfig {
+    /// Checks the ranges.
+    fn validate(&self) -> Result<()> {
+        if self.layers.is_empty() {
+            return Err(CoreError::config("layers", "[]", "must name at least one layer of the encoder").into());
+        }
+        self.encoder.validate()?;
+        self.preprocess.validate()?;
+        self.decoder.validate()
+    }
+
+    /// The names of the layers.
+    pub(crate) fn layers(&self) -> Vec<&str> {
+        self.layers.iter().map(String::as_str).collect()
+    }
 }
 
 /// The decoder of a [`Captioner`].
@@ -63,7 +80,7 @@ impl DecoderConfig {
         }
     }
 
-    /// Channels of the encoder's map.
+    /// Channels of the encoder's maps.
     pub fn features(&self) -> usize {
         match self {
             Self::Attend { sizes, .. } => sizes.features,
@@ -106,10 +123,11 @@ pub enum Decoder {
     ShowAndTell(ShowAndTell),
 }
 
-/// What a decoder sees of an encoder's maps `[batch, channels, height, width]`: the rows of a grid one after the other,
-/// `[batch, grid², channels]`.
-pub(crate) fn view(maps: Tensor<4>, grid: usize) -> Tensor<3> {
-    adaptive_avg_pool2d(maps, [grid, grid]).flatten::<3>(2, 3).swap_dims(1, 2)
+/// What a decoder sees of an encoder's maps, each `[batch, channels, height, width]`: the rows of a grid one after the
+/// other, at each position the channels of all maps, `[batch, grid², channels of all]`.
+pub(crate) fn view(maps: Vec<Tensor<4>>, grid: usize) -> Tensor<3> {
+    let maps = maps.into_iter().map(|map| adaptive_avg_pool2d(map, [grid, grid])).collect();
+    Tensor::cat(maps, 1).flatten::<3>(2, 3).swap_dims(1, 2)
 }
 
 impl Decoder {
@@ -242,9 +260,7 @@ impl Captioner {
         words: WordMap,
         device: &Device,
     ) -> Result<Self> {
-        config.encoder.validate()?;
-        config.preprocess.validate()?;
-        config.decoder.validate()?;
+        config.validate()?;
         if words.len() != config.decoder.vocab() {
             let rule = format!(
                 "must be {}, the decoder's number of words (the rows of its embedding): give the word map that it was \
@@ -256,10 +272,10 @@ impl Captioner {
         let encoder = config.encoder.init(device).load(encoder)?;
         let folded = encoder.fold();
         let decoder = config.decoder.init(device).load(decoder)?;
-        let seen = folded.features(Tensor::zeros([1, 3, 64, 64], device), &[&config.layer])?.remove(0);
-        let channels = seen.dims()[1];
+        let maps = folded.features(Tensor::zeros([1, 3, 64, 64], device), &config.layers())?;
+        let channels: usize = maps.iter().map(|map| map.dims()[1]).sum();
         if channels != config.decoder.features() {
-            let rule = format!("must be {channels}, the channels of the encoder's {}", config.layer);
+            let rule = format!("must be {channels}, the channels of the encoder's {}", config.layers.join(" and "));
             return Err(CoreError::config("decoder.features", config.decoder.features(), rule).into());
         }
         Ok(Self { config, encoder, folded, decoder, words })
@@ -321,8 +337,8 @@ impl Captioner {
     /// What the decoder sees of pictures that were made a network's input: `[batch, 3, height, width]` to
     /// `[batch, positions, features]`.
     pub fn view(&self, input: Tensor<4>) -> Tensor<3> {
-        let maps = self.folded.features(input, &[&self.config.layer]).expect("the layer was found when it was made");
-        view(maps.into_iter().next().expect("one layer was asked for"), self.config.decoder.grid())
+        let maps = self.folded.features(input, &self.config.layers()).expect("the layers were found when it was made");
+        view(maps, self.config.decoder.grid())
     }
 
     /// What the decoder sees of pictures, `[pictures, positions, features]`.
@@ -366,7 +382,7 @@ mod tests {
     fn config(decoder: DecoderConfig) -> CaptionerConfig {
         CaptionerConfig {
             encoder: EncoderConfig::ResNet(ResNetConfig { classes: 0, ..ResNetConfig::tiny() }),
-            layer: "layer4".to_string(),
+            layers: vec!["layer4".to_string()],
             preprocess: Preprocess::stretched(48, 48, Normalise::IMAGENET),
             decoder,
         }
@@ -403,6 +419,27 @@ mod tests {
     }
 
     #[test]
+    fn layers_stand_beside_each_other() {
+        let device = device::parse("flex").unwrap();
+        let picture = RgbImage::from_fn(60, 40, |x, y| image::Rgb([4 * x as u8, 5 * y as u8, 90]));
+        device.seed(5);
+        let encoder = config(decoders()[0].clone()).encoder.init(&device).tensors();
+        let look = |layers: &[&str], features: usize| {
+            let sizes = AttentionDecoderConfig::new(7, features).with_hidden(4).with_embedding(3).with_attention(2);
+            let config = CaptionerConfig {
+                layers: layers.iter().map(|layer| layer.to_string()).collect(),
+                ..config(DecoderConfig::Attend { grid: 3, sizes })
+            };
+            let decoder = config.decoder.init(&device).tensors();
+            let captioner = Captioner::new(config, encoder.clone(), decoder, words(), &device).unwrap();
+            captioner.look(std::slice::from_ref(&picture))
+        };
+        let both = look(&["layer4", "layer3"], 192);
+        let apart = Tensor::cat(vec![look(&["layer4"], 128), look(&["layer3"], 64)], 2);
+        both.into_data().assert_eq(&apart.into_data(), true);
+    }
+
+    #[test]
     fn parts_that_do_not_fit_are_refused() {
         let device = device::parse("flex").unwrap();
         let [DecoderConfig::Attend { sizes, .. }, _] = decoders() else { panic!("attention is the first") };
@@ -420,7 +457,13 @@ mod tests {
         ] {
             assert!(fault.contains(part), "{fault}");
         }
-        let fault = captioner(CaptionerConfig { layer: "layer9".into(), ..config(decoders()[0].clone()) }, &device);
-        assert!(fault.unwrap_err().to_string().contains("layer9"));
+        let fault = |layers: &[&str]| {
+            let layers = layers.iter().map(|layer| layer.to_string()).collect();
+            let config = CaptionerConfig { layers, ..config(decoders()[0].clone()) };
+            captioner(config, &device).unwrap_err().to_string()
+        };
+        assert!(fault(&["layer9"]).contains("layer9"));
+        assert!(fault(&[]).contains("layers = []: must name at least one layer"), "{}", fault(&[]));
+        assert!(fault(&["layer3", "layer4"]).contains("must be 192, the channels of the encoder's layer3 and layer4"));
     }
 }

@@ -63,7 +63,7 @@ fn from_file(file: &TorchFile, path: &Path, words: WordMap, device: &Device) -> 
     let sizes = AttentionDecoderConfig::of_tensors(&decoder)?;
     let config = CaptionerConfig {
         encoder: EncoderConfig::ResNet(resnet_sizes(&encoder)?),
-        layer: "layer4".to_string(),
+        layers: vec!["layer4".to_string()],
         preprocess: Preprocess {
             size: Size::Exact { width: 256, height: 256 },
             filter: Filter::Bilinear,

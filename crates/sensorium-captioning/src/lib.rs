@@ -6,6 +6,7 @@
 //! - [`decode`]: beam search, diverse groups, greedy choice, sampling.
 //! - [`loss`]: cross-entropy over captions, doubly stochastic attention.
 //! - [`heat_map`]: where it looked, word by word.
+//! - [`KnownPictures`]: the most similar known picture, whose caption is a baseline.
 //! - [`WordMap`]: words and their numbers.
 //! - [`scenes`]: made pictures whose truth is known.
 //! - [`speak`]: spoken words for pictures, without text.
@@ -20,6 +21,7 @@ pub mod heat_map;
 pub mod import;
 pub mod loss;
 pub mod metrics;
+mod nearest;
 mod practice;
 pub mod scenes;
 pub mod show_and_tell;
@@ -30,4 +32,5 @@ mod word_map;
 pub use captioner::Captioner;
 pub use decode::{BeamSearch, Limits, Sampling};
 pub use error::{Error, Result};
+pub use nearest::KnownPictures;
 pub use word_map::WordMap;

@@ -4,7 +4,7 @@ use burn::tensor::{Int, Tensor};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
-use crate::decode::{NextWords, Row};
+use crate::decode::{NextWords, Row, drawn};
 
 /// The words that a decoder foretells of a batch of captions.
 pub(crate) struct Practice {
@@ -53,23 +53,13 @@ pub(crate) fn mixed<D: NextWords>(
         let (next, followers) = decoder.next(&state, &rows);
         for (caption, log_probs) in live.iter().zip(followers.log_probs.chunks_exact(decoder.vocab())) {
             if rng.random_bool(own_words) {
-                read[*caption][place] = drawn(log_probs, rng);
+                read[*caption][place] = drawn(log_probs.iter().map(|log_prob| log_prob.exp()), rng) as u32;
             }
         }
         state = next;
         from = (0..live.len()).collect();
     }
     read
-}
-
-/// A word drawn by its probability.
-fn drawn(log_probs: &[f32], rng: &mut ChaCha8Rng) -> u32 {
-    let mut left: f32 = rng.random();
-    let word = log_probs.iter().position(|log_prob| {
-        left -= log_prob.exp();
-        left < 0.0
-    });
-    word.unwrap_or(log_probs.len() - 1) as u32
 }
 
 #[cfg(test)]

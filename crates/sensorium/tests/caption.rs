@@ -151,11 +151,16 @@ fn a_captioner_is_trained_and_tells() {
         (train("0", "new", &[]), "epochs = 0"),
         (train("1", "new", &["--encoder", "vgg16"]), "--weights"),
         (train("1", "new", &["--encoder", "vgg99"]), "encoder = vgg99"),
+        (train("1", "new", &["--layer", "block99"]), "block99"),
     ] {
         assert_eq!(again.0, Some(1), "{words}");
         assert!(again.2.contains(words), "{}", again.2);
     }
-    let (code, _, fault) = train("2", "told", &["--decoder", "show-and-tell"]);
+    let (code, said, fault) = train("13", "run", &["--resume"]);
+    assert!(code == Some(0) && said.starts_with("learned from 12 pictures"), "{said}{fault}");
+    let epochs = std::fs::read_to_string(folder.path().join("run/metrics.jsonl")).unwrap();
+    assert!(epochs.contains("\"epoch\":13") && !epochs.contains("\"epoch\":14"), "{epochs}");
+    let (code, _, fault) = train("2", "told", &["--decoder", "show-and-tell", "--layer", "block2"]);
     assert_eq!(code, Some(0), "{fault}");
     let (code, _, fault) = call(folder.path(), &["caption", "run", "told", "0.png", "--heatmap", "seen"]);
     assert_eq!(code, Some(1));

@@ -100,6 +100,15 @@ fn a_speaker_is_trained_and_heard() {
     let (code, table, _) = run(&["eval", "run", "--data", "set", "--beam", "1"]);
     assert!(code == Some(0) && table.contains("unit error rate  recognised"), "{table}");
 
+    for (out, epochs, more) in [("whole", "3", &[][..]), ("parts", "2", &[]), ("parts", "3", &["--resume"])] {
+        let (code, _, fault) = train(out, epochs, more);
+        assert_eq!(code, Some(0), "{out}: {fault}");
+    }
+    for file in ["decoder.safetensors", "units.safetensors"] {
+        let read = |run: &str| std::fs::read(folder.path().join(run).join(file)).unwrap();
+        assert!(read("whole") == read("parts"), "{file} of a resumed run differs");
+    }
+
     for (again, words) in [
         (train("run", "2", &[]), "holds a finished run"),
         (train("new", "0", &[]), "epochs = 0"),

@@ -8,6 +8,7 @@ mod sampling;
 
 pub use beam::{BeamSearch, Found, LengthPenalty};
 pub use sampling::Sampling;
+pub(crate) use sampling::drawn;
 
 /// A decoder as a search sees it.
 pub trait NextWords {

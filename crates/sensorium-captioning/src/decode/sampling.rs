@@ -86,30 +86,35 @@ impl Sampling {
         words.sort_by(|a, b| log_probs[*b].total_cmp(&log_probs[*a]));
         words.truncate(self.top_k.unwrap_or(words.len()));
         let highest = log_probs[words[0]];
-        let weight = |word: &usize| f64::from((log_probs[*word] - highest) / self.temperature).exp();
-        let weights: Vec<f64> = words.iter().map(weight).collect();
-        let mut total: f64 = weights.iter().sum();
-        let mut kept = words.len();
+        let weight = |word: &usize| ((log_probs[*word] - highest) / self.temperature).exp();
+        let mut weights: Vec<f32> = words.iter().map(weight).collect();
         if self.top_p < 1.0 {
-            let enough = f64::from(self.top_p) * total;
+            let enough = self.top_p * weights.iter().sum::<f32>();
             let mut sum = 0.0;
-            kept = 1 + weights
-                .iter()
-                .take_while(|weight| {
-                    sum += **weight;
-                    sum < enough
-                })
-                .count();
-            kept = kept.min(words.len());
-            total = weights[..kept].iter().sum();
+            let before_enough = weights.iter().take_while(|weight| {
+                sum += **weight;
+                sum < enough
+            });
+            let kept = 1 + before_enough.count();
+            weights.truncate(kept);
         }
-        let mut left = rng.random::<f64>() * total;
-        let drawn = weights[..kept].iter().position(|weight| {
-            left -= weight;
-            left < 0.0
-        });
-        words[drawn.unwrap_or(0)]
+        words[drawn(weights.into_iter(), rng)]
     }
+}
+
+/// A place drawn by its weight; the weights need not sum to 1.
+pub(crate) fn drawn(weights: impl Iterator<Item = f32> + Clone, rng: &mut ChaCha8Rng) -> usize {
+    let total: f64 = weights.clone().map(f64::from).sum();
+    let mut left = rng.random::<f64>() * total;
+    let mut last = 0;
+    for (place, weight) in weights.enumerate().filter(|(_, weight)| *weight > 0.0) {
+        left -= f64::from(weight);
+        if left < 0.0 {
+            return place;
+        }
+        last = place; // what rounding leaves over
+    }
+    last
 }
 
 /// A sentence that is being drawn.

@@ -1,6 +1,7 @@
 //! How well a speaker speaks, beside what can be had without learning.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use image::RgbImage;
 use rand::{RngExt, SeedableRng};
@@ -12,7 +13,7 @@ use serde::Serialize;
 
 use super::pairs::{SpokenPair, read_sound};
 use super::{Run, Speaker, UnitErrors, Units};
-use crate::{BeamSearch, Result};
+use crate::{BeamSearch, KnownPictures, Result};
 
 /// Pictures that are looked at at a time.
 const BATCH: usize = 16;
@@ -51,7 +52,7 @@ impl Speaker {
     /// - `true units, mean durations`: the best that a speaker can do;
     /// - `speaker`: what it says;
     /// - `speaker, not heard`: the units it chose, without sound between;
-    /// - `nearest picture`: a true sound of the training picture whose view is nearest (Euclidean);
+    /// - `nearest picture`: a true sound of the most similar training picture, see [`KnownPictures`];
     /// - `random sound`: a true sound of a training picture drawn at random, with `seed`.
     ///
     /// `progress` is told how many pictures were answered.
@@ -86,14 +87,16 @@ impl Speaker {
             runs.iter().map(|runs| runs.iter().map(|runs| sequence(runs)).collect()).collect();
         let truth = Truth { pairs, told: &told, asked: &asked };
 
-        let looked_at_train = self.look(pairs, &train)?;
+        let files: Vec<&Path> = train.iter().map(|pair| pairs[*pair].picture.as_path()).collect();
+        let known = KnownPictures::read(&self.captioner, &files)?;
         let mut spoken = vec![];
         let mut nearest = vec![];
         for batch in asked.chunks(BATCH) {
-            let pictures = pictures(pairs, batch)?;
-            spoken.extend(self.speak(&pictures, search)?);
-            let views = self.look(pairs, batch)?;
-            nearest.extend(views.iter().map(|view| train[nearest_view(view, &looked_at_train)]));
+            let pictures: Vec<RgbImage> =
+                batch.iter().map(|pair| Ok(read_picture(&pairs[*pair].picture)?)).collect::<Result<_>>()?;
+            let view = self.captioner.look(&pictures);
+            nearest.extend(known.nearest(view.clone()).into_iter().map(|place| train[place]));
+            spoken.extend(self.speak_of(view, search)?);
             progress(batch.len());
         }
         let mut random = ChaCha8Rng::seed_from_u64(seed);
@@ -121,28 +124,6 @@ impl Speaker {
             ],
         })
     }
-
-    /// What the decoder sees of pictures, one after the other.
-    fn look(&self, pairs: &[SpokenPair], part: &[usize]) -> Result<Vec<Vec<f32>>> {
-        let mut views = vec![];
-        for batch in part.chunks(BATCH) {
-            let seen = self.captioner.look(&pictures(pairs, batch)?);
-            let [_, positions, features] = seen.dims();
-            let numbers: Vec<f32> = seen.into_data().iter::<f32>().collect();
-            views.extend(numbers.chunks_exact(positions * features).map(<[f32]>::to_vec));
-        }
-        Ok(views)
-    }
-}
-
-fn pictures(pairs: &[SpokenPair], part: &[usize]) -> Result<Vec<RgbImage>> {
-    part.iter().map(|pair| Ok(read_picture(&pairs[*pair].picture)?)).collect()
-}
-
-fn nearest_view(view: &[f32], views: &[Vec<f32>]) -> usize {
-    let distance = |other: &Vec<f32>| view.iter().zip(other).map(|(a, b)| (a - b) * (a - b)).sum::<f32>();
-    let distances = views.iter().map(distance).enumerate();
-    distances.min_by(|(_, a), (_, b)| a.total_cmp(b)).expect("the training part has pictures").0
 }
 
 fn sequence(runs: &[Run]) -> Sequence {

@@ -23,7 +23,7 @@ pub struct SpeakSettings {
 /// A trained speaker and how it came about.
 #[derive(Debug)]
 pub struct Fitted {
-    /// The speaker, with the weights of the epoch of the best BLEU-4 over units.
+    /// The speaker, with the weights of the best epoch by the settings' measure, over units.
     pub speaker: Speaker,
     /// What was measured, epoch by epoch.
     pub history: Vec<Row>,
@@ -139,7 +139,7 @@ mod tests {
         device.seed(1);
         let weights = encoder.init(&device).tensors();
         let preprocess = Preprocess::stretched(32, 32, Normalise::IMAGENET);
-        let eye = Eye { encoder, weights, layer: "stem".to_string(), preprocess };
+        let eye = Eye { encoder, weights, layers: vec!["stem".to_string()], preprocess };
         let fitted = settings(40).fit(&pairs, &splits, eye, None, Progress::Quiet, &device).unwrap();
 
         let search = BeamSearch::new(2);

@@ -21,7 +21,7 @@ mod units;
 
 use std::path::Path;
 
-use burn::tensor::Device;
+use burn::tensor::{Device, Tensor};
 pub use error_rate::UnitErrors;
 pub use evaluate::{Evaluation, Score};
 pub use fit::{Fitted, SpeakSettings};
@@ -32,9 +32,6 @@ pub use units::{HOP_LENGTH, N_FFT, N_MELS, Run, SAMPLE_RATE, Units};
 
 use crate::decode::Sentence;
 use crate::{BeamSearch, Captioner, Limits, Result};
-
-/// The most units that a speaker says.
-const MAX_UNITS: usize = 300;
 
 /// A captioner whose words are units of sound.
 ///
@@ -140,15 +137,20 @@ impl Speaker {
     /// # Panics
     /// If there is no picture, or `search` has settings out of range.
     pub fn speak(&self, pictures: &[RgbImage], search: &BeamSearch) -> Result<Vec<Spoken>> {
-        let found = self.captioner.search(pictures, search, &self.limits());
+        self.speak_of(self.captioner.look(pictures), search)
+    }
+
+    /// Says what pictures show, of what the captioner sees of them.
+    fn speak_of(&self, view: Tensor<3>, search: &BeamSearch) -> Result<Vec<Spoken>> {
+        let found = self.captioner.decoder().search(view, search, &self.limits());
         found.into_iter().map(|found| self.say(found.best().clone())).collect()
     }
 
-    /// Only units, and at least two, since one frame makes no sound.
+    /// Only units: at least two, since one frame makes no sound, and no more than the sounds had that they are from.
     fn limits(&self) -> Limits {
         let words = self.captioner.words();
         Limits {
-            max_steps: MAX_UNITS,
+            max_steps: self.units.longest() + 1,
             min_words: 2,
             suppressed: vec![words.pad(), words.unk(), words.start()],
             ..self.captioner.limits()

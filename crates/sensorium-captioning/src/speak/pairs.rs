@@ -46,18 +46,41 @@ pub struct Line {
     pub split: Option<Split>,
 }
 
-/// Reads the pictures with sounds of a folder, in the order of its `pairs.jsonl`: one object a line with `image` and
-/// `sound`, and if wanted `group` (what is said) and `split` (`train`, `val`, `test`). Several lines of one image give it
-/// several sounds.
+/// An item of an index, of whose fields these are read.
+#[derive(Deserialize)]
+struct Item {
+    image: String,
+    sound: String,
+    name: String,
+}
+
+impl From<Item> for Line {
+    fn from(Item { image, sound, name }: Item) -> Self {
+        Self { image, sound, group: Some(name), split: None }
+    }
+}
+
+/// Reads pictures with sounds, in the order they are listed; several entries of one image give it several sounds.
+///
+/// - A folder has its list in `pairs.jsonl`: one object a line with `image` and `sound`, and if wanted `group` (what is
+///   said) and `split` (`train`, `val`, `test`).
+/// - A file ending in `.json` is an index: one array of objects with `image`, `sound` and `name` (what is heard); their
+///   other fields are left alone.
+///
+/// Paths are relative to the list's folder.
 ///
 /// # Errors
 /// The first rule broken, with file and line: no pairs, an unreadable file, a missing or unknown field, a picture or a
 /// sound that does not exist, a picture in two groups or splits.
-pub fn read(folder: impl AsRef<Path>) -> Result<Vec<SpokenPair>> {
-    let folder = folder.as_ref();
-    let list = folder.join(LIST);
+pub fn read(path: impl AsRef<Path>) -> Result<Vec<SpokenPair>> {
+    let path = path.as_ref();
+    let is_index = path.extension().is_some_and(|extension| extension == "json") && path.is_file();
+    let list = if is_index { path.to_path_buf() } else { path.join(LIST) };
     let text = std::fs::read_to_string(&list).map_err(CoreError::io(&list, "read"))?;
-    let pairs = parse(&text, folder).map_err(|reason| CoreError::format(&list, FORMAT, reason))?;
+    let lines = if is_index { items_of(&text) } else { lines_of(&text) };
+    let folder = list.parent().expect("a file lies in a folder");
+    let pairs = lines.and_then(|lines| collect(lines, folder));
+    let pairs = pairs.map_err(|reason| CoreError::format(&list, FORMAT, reason))?;
     let files = pairs.iter().flat_map(|pair| [&pair.picture].into_iter().chain(&pair.sounds));
     if let Some(missing) = files.into_iter().find(|file| !file.is_file()) {
         let rule = format!("{} does not exist; paths are relative to the list's folder", missing.display());
@@ -66,15 +89,31 @@ pub fn read(folder: impl AsRef<Path>) -> Result<Vec<SpokenPair>> {
     Ok(pairs)
 }
 
-fn parse(text: &str, folder: &Path) -> Result<Vec<SpokenPair>, String> {
+/// The entries of a `pairs.jsonl`, each with its place as faults name it.
+fn lines_of(text: &str) -> Result<Vec<(String, Line)>, String> {
+    let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
+    let read = |(number, line): (usize, &str)| {
+        let place = format!("line {}", number + 1);
+        let line = serde_json::from_str(line).map_err(|e| format!("{place}: {e}"))?;
+        Ok((place, line))
+    };
+    lines.map(read).collect()
+}
+
+/// The entries of an index.
+fn items_of(text: &str) -> Result<Vec<(String, Line)>, String> {
+    let items: Vec<Item> = serde_json::from_str(text).map_err(|e| e.to_string())?;
+    Ok(items.into_iter().enumerate().map(|(place, item)| (format!("item {}", place + 1), item.into())).collect())
+}
+
+/// The pictures of entries, whose paths are relative to `folder`.
+fn collect(lines: Vec<(String, Line)>, folder: &Path) -> Result<Vec<SpokenPair>, String> {
     let mut pairs: Vec<SpokenPair> = vec![];
     let mut places: HashMap<String, usize> = HashMap::new();
-    for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
-        let bad = |reason: String| format!("line {}: {reason}", number + 1);
-        let line: Line = serde_json::from_str(line).map_err(|e| bad(e.to_string()))?;
+    for (at, line) in lines {
         for (field, path) in [("image", &line.image), ("sound", &line.sound)] {
             if path.is_empty() {
-                return Err(bad(format!("{field} is empty; give its path, relative to the list's folder")));
+                return Err(format!("{at}: {field} is empty; give its path, relative to the list's folder"));
             }
         }
         let sound = folder.join(&line.sound);
@@ -87,12 +126,12 @@ fn parse(text: &str, folder: &Path) -> Result<Vec<SpokenPair>, String> {
         };
         let pair = &mut pairs[*place];
         if (&pair.group, pair.split) != (&group, line.split) {
-            return Err(bad(format!("{} stands in two groups or splits; give all its lines the same", pair.id)));
+            return Err(format!("{at}: {} stands in two groups or splits; give all its lines the same", pair.id));
         }
         pair.sounds.push(sound);
     }
     match pairs.is_empty() {
-        true => Err("no pairs; write one object a line with image and sound".to_string()),
+        true => Err("no pairs; give objects with image and sound".to_string()),
         false => Ok(pairs),
     }
 }
@@ -128,6 +167,35 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    fn parse(text: &str, folder: &Path) -> Result<Vec<SpokenPair>, String> {
+        collect(lines_of(text)?, folder)
+    }
+
+    #[test]
+    fn an_index_gives_what_is_heard_as_the_group() {
+        let text = r#"[{"image": "a.webp", "sound": "a.flac", "name": "A frog.", "seconds": 1.5},
+            {"image": "a.webp", "sound": "b.flac", "name": "A frog."}]"#;
+        let pairs = collect(items_of(text).unwrap(), Path::new("set")).unwrap();
+        assert_eq!((pairs.len(), pairs[0].sounds.len(), pairs[0].group.as_str()), (1, 2, "A frog."));
+        for (text, part) in [
+            ("{}", "invalid type: map"),
+            (r#"[{"image": "a.webp", "sound": "a.flac"}]"#, "missing field `name`"),
+            (r#"[{"image": "a.webp", "sound": "", "name": "x"}]"#, "item 1: sound is empty"),
+            ("[]", "no pairs"),
+        ] {
+            let fault = items_of(text).and_then(|items| collect(items, Path::new(""))).unwrap_err();
+            assert!(fault.contains(part), "{text}: {fault}");
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let file = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+        file("index.json", r#"[{"image": "a.png", "sound": "a.wav", "name": "x"}]"#);
+        let list = folder.path().join("index.json");
+        assert!(read(&list).unwrap_err().to_string().contains("a.png does not exist"));
+        file("a.png", "");
+        file("a.wav", "");
+        assert_eq!(read(&list).unwrap()[0].picture, folder.path().join("a.png"));
+    }
 
     #[test]
     fn lines_of_one_image_are_its_sounds() {
@@ -171,6 +239,7 @@ mod tests {
         #[test]
         fn any_text_is_pairs_or_an_error(text in ".{0,200}", at in 0usize..60) {
             let _ = parse(&text, Path::new(""));
+            let _ = items_of(&text);
             let good = r#"{"image": "a.png", "sound": "a.wav", "split": "val"}"#;
             let _ = parse(&good[..at.min(good.len())], Path::new(""));
         }

@@ -70,6 +70,8 @@ pub struct Units {
     centres: Vec<f32>,
     /// The mean number of frames of each unit's runs.
     durations: Vec<f32>,
+    /// The most runs of a sound that the units were learned from.
+    longest: usize,
     front: FrontEnd,
     back: Inversion,
 }
@@ -90,10 +92,11 @@ struct About {
     hop_length: usize,
     n_mels: usize,
     silence: f32,
+    longest: usize,
 }
 
 impl About {
-    fn this() -> Self {
+    fn of(longest: usize) -> Self {
         Self {
             format: FORMAT.to_string(),
             version: 1,
@@ -102,6 +105,7 @@ impl About {
             hop_length: HOP_LENGTH,
             n_mels: N_MELS,
             silence: SILENCE,
+            longest,
         }
     }
 }
@@ -136,18 +140,20 @@ impl Units {
             let rule = "is more than the sounds have different frames; ask for fewer units or give more sounds";
             return Err(CoreError::config("units", count, rule).into());
         };
+        let encoded: Vec<Vec<Run>> = frames.iter().map(|frames| collapse(frames, &centres)).collect();
+        let longest = encoded.iter().map(Vec::len).fold(2, usize::max);
         let (mut total, mut runs) = (vec![0usize; count], vec![0usize; count]);
-        for run in frames.iter().flat_map(|frames| collapse(frames, &centres)) {
+        for run in encoded.iter().flatten() {
             total[run.unit as usize] += run.frames;
             runs[run.unit as usize] += 1;
         }
         let durations = total.iter().zip(&runs).map(|(total, runs)| *total as f32 / (*runs).max(1) as f32);
         let durations = durations.map(|mean| mean.max(1.0)).collect();
-        Self::new(centres, durations)
+        Self::new(centres, durations, longest)
     }
 
-    fn new(centres: Vec<f32>, durations: Vec<f32>) -> Result<Self> {
-        Ok(Self { centres, durations, front: FrontEnd::new(front_end())?, back: Inversion::new(front_end())? })
+    fn new(centres: Vec<f32>, durations: Vec<f32>, longest: usize) -> Result<Self> {
+        Ok(Self { centres, durations, longest, front: FrontEnd::new(front_end())?, back: Inversion::new(front_end())? })
     }
 
     /// The number of units.
@@ -158,6 +164,11 @@ impl Units {
     /// Never: there are at least two units.
     pub fn is_empty(&self) -> bool {
         self.durations.is_empty()
+    }
+
+    /// The most runs of a sound that the units were learned from, at least 2.
+    pub fn longest(&self) -> usize {
+        self.longest
     }
 
     /// A sound at [`SAMPLE_RATE`] as runs of units; none is that of the one before.
@@ -212,7 +223,7 @@ impl Units {
         tensors.insert("centres", TensorData::new(self.centres.clone(), [self.len(), N_MELS]));
         tensors.insert("durations", TensorData::new(self.durations.clone(), [self.len()]));
         write_safetensors(folder.join(TENSORS), &tensors)?;
-        let about = serde_json::to_vec_pretty(&About::this()).expect("plain numbers and names");
+        let about = serde_json::to_vec_pretty(&About::of(self.longest)).expect("plain numbers and names");
         Ok(write_atomic(folder.join(ABOUT), &about)?)
     }
 
@@ -226,8 +237,9 @@ impl Units {
         let text = std::fs::read(&about).map_err(CoreError::io(&about, "read"))?;
         let read: About =
             serde_json::from_slice(&text).map_err(|e| CoreError::format(&about, FORMAT, e.to_string()))?;
-        if read != About::this() {
-            let rule = format!("it says {read:?}; this version reads {:?}", About::this());
+        let known = About::of(read.longest);
+        if read != known {
+            let rule = format!("it says {read:?}; this version reads {known:?}");
             return Err(CoreError::format(&about, FORMAT, rule).into());
         }
         let tensors = weights::read(&path)?;
@@ -244,7 +256,11 @@ impl Units {
         if let Some(at) = durations.iter().position(|x| !(1.0..=1e4).contains(x)) {
             return Err(bad(format!("durations: number {at} is {}, must be 1 to 10000 frames", durations[at])));
         }
-        Self::new(centres, durations)
+        if !(2..=10_000).contains(&read.longest) {
+            let rule = format!("longest is {}, must be 2 to 10000 runs of units", read.longest);
+            return Err(CoreError::format(&about, FORMAT, rule).into());
+        }
+        Self::new(centres, durations, read.longest)
     }
 }
 
@@ -323,6 +339,8 @@ mod tests {
         units.save(folder.path()).unwrap();
         let read = Units::load(folder.path()).unwrap();
         assert_eq!((&read.centres, &read.durations), (&units.centres, &units.durations));
+        let most = sounds().iter().map(|sound| units.encode(sound).unwrap().len()).max().unwrap();
+        assert_eq!((units.longest(), read.longest()), (most, most));
 
         let fault = || Units::load(folder.path()).unwrap_err().to_string();
         let write = |centres: usize, durations: Vec<f32>| {
@@ -337,6 +355,11 @@ mod tests {
         write(160, vec![1.0, 0.5]);
         assert!(fault().contains("durations: number 1 is 0.5"), "{}", fault());
         let about = std::fs::read_to_string(folder.path().join(ABOUT)).unwrap();
+        let longest = format!("\"longest\": {most}");
+        assert!(about.contains(&longest), "{about}");
+        units.save(folder.path()).unwrap();
+        std::fs::write(folder.path().join(ABOUT), about.replace(&longest, "\"longest\": 0")).unwrap();
+        assert!(fault().contains("longest is 0"), "{}", fault());
         std::fs::write(folder.path().join(ABOUT), about.replace("256", "200")).unwrap();
         assert!(fault().contains("hop_length: 200"), "{}", fault());
     }

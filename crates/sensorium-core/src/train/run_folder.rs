@@ -62,6 +62,15 @@ impl RunFolder {
         Ok(run)
     }
 
+    /// For a program whose user says whether to go on: [`resume`](Self::resume) if `goes_on`, else
+    /// [`create`](Self::create).
+    ///
+    /// # Errors
+    /// As theirs.
+    pub fn open(path: impl Into<PathBuf>, config: &impl Serialize, goes_on: bool) -> Result<Self> {
+        if goes_on { Self::resume(path, config) } else { Self::create(path, config) }
+    }
+
     /// Reads the configuration of the run in the folder `path`.
     ///
     /// # Errors

@@ -132,10 +132,7 @@ impl Train {
         let about = json!({
             "data": self.data, "weights": self.weights, "training": FitSettings { epochs: 0, ..settings.clone() },
         });
-        let run = match self.resume {
-            true => RunFolder::resume(&self.out, &about)?,
-            false => RunFolder::create(&self.out, &about)?,
-        };
+        let run = RunFolder::open(&self.out, &about, self.resume)?;
         let fitted = settings.fit(&recordings, encoder, Some(run), shown(global), &device)?;
         fitted.classifier.save(&self.out)?;
         let found = fitted.classifier.evaluate(&recordings, &fitted.split.test)?;

@@ -8,7 +8,7 @@ use burn::tensor::Device;
 use clap::{Args, ValueEnum};
 use sensorium_captioning::Captioner;
 use sensorium_captioning::attend::Focus;
-use sensorium_captioning::fit::{Eye, FineTune, FitSettings, Lesson, Objective};
+use sensorium_captioning::fit::{Eye, FineTune, FitSettings, Lesson, Objective, Score};
 use sensorium_core::train::RunFolder;
 use sensorium_vision::pairs::{self, Split, parts};
 use sensorium_vision::transforms::{Preprocess, Size};
@@ -32,9 +32,9 @@ pub(crate) struct Train {
     decoder: Kind,
     #[command(flatten)]
     network: Network,
-    /// The layer that the decoder sees; by default the last with a map.
-    #[arg(long)]
-    layer: Option<String>,
+    /// The layers that the decoder sees, one map beside the other; by default the last with a map.
+    #[arg(long, value_name = "LAYER", value_delimiter = ',')]
+    layer: Vec<String>,
     /// Pixels along the sides of what the encoder sees; the picture is stretched to them.
     #[arg(long, default_value_t = 224)]
     image_size: u32,
@@ -56,8 +56,17 @@ pub(crate) struct Train {
     /// Adam's learning rate.
     #[arg(long, default_value_t = 4e-4)]
     lr: f64,
-    /// Stop when so many epochs have passed without a better BLEU-4.
-    #[arg(long, default_value_t = 20)]
+    /// What the best epoch has most of on the validation part; by default BLEU-4, with --self-critical CIDEr-D.
+    #[arg(long, value_enum)]
+    select: Option<Measure>,
+    /// Multiply the learning rate by --shrink each time that so many epochs have passed without a better --select.
+    #[arg(long, value_name = "EPOCHS", default_value_t = 8)]
+    shrink_after: usize,
+    /// What the learning rate is multiplied by then.
+    #[arg(long, value_name = "FACTOR", default_value_t = 0.8)]
+    shrink: f64,
+    /// Stop when so many epochs have passed without a better --select.
+    #[arg(long, value_name = "EPOCHS", default_value_t = 20)]
     patience: usize,
     /// The share of the state that is dropped before words are scored.
     #[arg(long, default_value_t = 0.5)]
@@ -93,7 +102,7 @@ pub(crate) struct Train {
     /// Seed of the split where the data has none, the initial weights and the order of the batches.
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// Go on with a run that was stopped.
+    /// Go on with a run that was stopped, or that is to have more --epochs.
     #[arg(long)]
     resume: bool,
 }
@@ -116,30 +125,46 @@ pub(crate) enum Attention {
     Hard,
 }
 
+/// What the best epoch has most of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Measure {
+    /// BLEU-4.
+    Bleu4,
+    /// CIDEr-D.
+    Cider,
+}
+
 impl Train {
     pub(super) fn run(self, global: &Global) -> anyhow::Result<()> {
         let out = self.out.display();
         let settings = self.settings();
         settings.validate()?;
-        ensure!(!self.out.join("captioner.json").exists(), "{out}: holds a finished run; choose another folder");
+        ensure!(
+            self.resume || !self.out.join("captioner.json").exists(),
+            "{out}: holds a finished run; choose another folder, or give it more --epochs and --resume"
+        );
         let device = global.device()?;
         let pairs = pairs::read(&self.data)?;
         let splits = parts(&self.data.to_string_lossy(), &pairs, self.seed)?;
         let part = |wanted| (0..splits.len()).filter(|i| splits[*i] == wanted).collect::<Vec<usize>>();
         let (train, val) = (part(Split::Train), part(Split::Val));
         let lesson = Lesson { pairs: &pairs, train: &train, val: &val };
+        // More epochs may be asked for when a run is resumed.
+        let training = FitSettings { epochs: 0, ..settings.clone() };
         let fitted = match &self.from {
             Some(from) => {
                 let captioner = Captioner::load(from, &device)?;
-                let run = self.run_folder(&json!({ "data": self.data, "from": from, "training": settings }))?;
+                let config = json!({ "data": self.data, "from": from, "training": training });
+                let run = RunFolder::open(&self.out, &config, self.resume)?;
                 settings.go_on(captioner, lesson, Some(run), shown(global), &device)?
             }
             None => {
-                let eye = eye(&self.network, self.layer.as_deref(), self.image_size, &device)?;
-                let run = self.run_folder(&json!({
-                    "data": self.data, "network": self.network, "layer": eye.layer,
-                    "image_size": self.image_size, "training": settings,
-                }))?;
+                let eye = eye(&self.network, &self.layer, self.image_size, &device)?;
+                let config = json!({
+                    "data": self.data, "network": self.network, "layers": eye.layers,
+                    "image_size": self.image_size, "training": training,
+                });
+                let run = RunFolder::open(&self.out, &config, self.resume)?;
                 settings.fit(lesson, eye, Some(run), shown(global), &device)?
             }
         };
@@ -175,6 +200,12 @@ impl Train {
             epochs: self.epochs,
             batch: self.batch,
             learning_rate: self.lr,
+            select: match (self.select, self.self_critical) {
+                (Some(Measure::Bleu4), _) | (None, false) => Score::Bleu4,
+                (Some(Measure::Cider), _) | (None, true) => Score::Cider,
+            },
+            shrink_after: self.shrink_after,
+            shrink: self.shrink,
             patience: self.patience,
             dropout: self.dropout,
             looked: self.doubly_stochastic,
@@ -190,23 +221,18 @@ impl Train {
             ..FitSettings::tutorial(self.seed)
         }
     }
-
-    fn run_folder(&self, config: &serde_json::Value) -> anyhow::Result<RunFolder> {
-        Ok(if self.resume { RunFolder::resume(&self.out, config)? } else { RunFolder::create(&self.out, config)? })
-    }
 }
 
-/// The encoder of a network with its `layer`, by default the last with a map, which sees pictures of `side` × `side`
+/// The encoder of a network with its `layers`, by default the last with a map, which sees pictures of `side` × `side`
 /// pixels.
-pub(super) fn eye(network: &Network, layer: Option<&str>, side: u32, device: &Device) -> anyhow::Result<Eye> {
+pub(super) fn eye(network: &Network, layers: &[String], side: u32, device: &Device) -> anyhow::Result<Eye> {
     ensure!((32..=1024).contains(&side), "--image-size {side}: 32 to 1024 pixels");
     let (encoder, network) = network.load(device)?;
-    let layers = network.layers();
-    let last_map = layers.iter().rfind(|layer| !["pooled", "logits"].contains(&layer.as_str()));
-    let layer = match layer {
-        Some(layer) => layer.to_string(),
-        None => last_map.expect("an encoder has maps").clone(),
+    let has_map = |layer: &String| !["pooled", "logits"].contains(&layer.as_str());
+    let layers = match layers {
+        [] => vec![network.layers().into_iter().rfind(has_map).expect("an encoder has maps")],
+        layers => layers.to_vec(),
     };
     let preprocess = Preprocess { size: Size::Exact { width: side, height: side }, crop: None, ..encoder.preprocess() };
-    Ok(Eye { encoder, weights: network.tensors(), layer, preprocess })
+    Ok(Eye { encoder, weights: network.tensors(), layers, preprocess })
 }

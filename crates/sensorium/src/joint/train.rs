@@ -108,7 +108,7 @@ impl Train {
 
     fn run_folder(&self, settings: &SgdSettings, features: &Features) -> anyhow::Result<RunFolder> {
         let config = json!({"data": self.data, "features": features, "training": settings});
-        Ok(if self.resume { RunFolder::resume(&self.out, &config)? } else { RunFolder::create(&self.out, &config)? })
+        Ok(RunFolder::open(&self.out, &config, self.resume)?)
     }
 }
 

@@ -18,7 +18,7 @@ use crate::progress::bar;
 pub(crate) struct Eval {
     /// The folder of a run.
     run: PathBuf,
-    /// The folder of pictures with sounds that the run was trained on.
+    /// The pictures with sounds that the run was trained on.
     #[arg(long, value_name = "DIR")]
     data: PathBuf,
     /// Which part to measure: train, val or test.

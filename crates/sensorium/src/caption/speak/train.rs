@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::ensure;
 use clap::Args;
-use sensorium_captioning::fit::FitSettings;
+use sensorium_captioning::fit::{FitSettings, Score};
 use sensorium_captioning::speak::{SpeakSettings, pairs};
 use sensorium_core::train::RunFolder;
 use sensorium_vision::pairs::Split;
@@ -19,7 +19,8 @@ use crate::vision::Network;
 /// `caption speak train`
 #[derive(Args)]
 pub(crate) struct Train {
-    /// A folder of pictures with sounds: pairs.jsonl with image and sound, and if wanted group and split.
+    /// A folder of pictures with sounds: pairs.jsonl with image and sound, and if wanted group and split. Or an index:
+    /// a .json array of objects with image, sound and name.
     #[arg(long, value_name = "DIR")]
     data: PathBuf,
     /// Folder for the run: settings, weights, units, metrics, checkpoints.
@@ -30,9 +31,9 @@ pub(crate) struct Train {
     units: usize,
     #[command(flatten)]
     network: Network,
-    /// The layer that the decoder sees; by default the last with a map.
-    #[arg(long)]
-    layer: Option<String>,
+    /// The layers that the decoder sees, one map beside the other; by default the last with a map.
+    #[arg(long, value_name = "LAYER", value_delimiter = ',')]
+    layer: Vec<String>,
     /// Pixels along the sides of what the encoder sees; the picture is stretched to them.
     #[arg(long, default_value_t = 128)]
     image_size: u32,
@@ -54,13 +55,13 @@ pub(crate) struct Train {
     /// Adam's learning rate.
     #[arg(long, default_value_t = 1e-3)]
     lr: f64,
-    /// Stop when so many epochs have passed without a better BLEU-4 over units.
+    /// Stop when so many epochs have passed without a better CIDEr-D over units.
     #[arg(long, default_value_t = 30)]
     patience: usize,
     /// Seed of the units, of the split where the data has none, the initial weights and the order of the batches.
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// Go on with a run that was stopped.
+    /// Go on with a run that was stopped, or that is to have more --epochs.
     #[arg(long)]
     resume: bool,
 }
@@ -70,29 +71,34 @@ impl Train {
         let out = self.out.display();
         let settings = SpeakSettings { units: self.units, training: self.training() };
         settings.training.validate()?;
-        ensure!(!self.out.join("captioner.json").exists(), "{out}: holds a finished run; choose another folder");
+        ensure!(
+            self.resume || !self.out.join("captioner.json").exists(),
+            "{out}: holds a finished run; choose another folder, or give it more --epochs and --resume"
+        );
         let device = global.device()?;
         let pairs = pairs::read(&self.data)?;
         let splits = pairs::parts(&self.data.to_string_lossy(), &pairs, self.seed)?;
-        let eye = eye(&self.network, self.layer.as_deref(), self.image_size, &device)?;
+        let eye = eye(&self.network, &self.layer, self.image_size, &device)?;
+        // More epochs may be asked for when a run is resumed.
+        let training = FitSettings { epochs: 0, ..settings.training.clone() };
         let config = json!({
-            "data": self.data, "network": self.network, "layer": eye.layer,
-            "image_size": self.image_size, "speaker": settings,
+            "data": self.data, "network": self.network, "layers": eye.layers,
+            "image_size": self.image_size, "units": settings.units, "training": training,
         });
-        let run =
-            if self.resume { RunFolder::resume(&self.out, &config)? } else { RunFolder::create(&self.out, &config)? };
+        let run = RunFolder::open(&self.out, &config, self.resume)?;
         let fitted = settings.fit(&pairs, &splits, eye, Some(run), shown(global), &device)?;
         fitted.speaker.save(&self.out)?;
+        let units = fitted.speaker.units().len();
         let train = splits.iter().filter(|split| **split == Split::Train).count();
         let mut stdout = std::io::stdout().lock();
         if global.json {
-            let said = json!({"run": self.out, "train": train, "units": self.units, "epoch": fitted.best_epoch});
+            let said = json!({"run": self.out, "train": train, "units": units, "epoch": fitted.best_epoch});
             return Ok(writeln!(stdout, "{said}")?);
         }
         Ok(writeln!(
             stdout,
-            "learned from {train} pictures, {} units; the speaker of epoch {} is in {out}",
-            self.units, fitted.best_epoch
+            "learned from {train} pictures, {units} units; the speaker of epoch {} is in {out}",
+            fitted.best_epoch
         )?)
     }
 
@@ -107,6 +113,7 @@ impl Train {
             epochs: self.epochs,
             batch: self.batch,
             learning_rate: self.lr,
+            select: Score::Cider,
             patience: self.patience,
             ..FitSettings::tutorial(self.seed)
         }

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::attend::{AttentionDecoder, AttentionDecoderConfig, Focus};
 use crate::decode::{BeamSearch, Found, Limits, Sampling, Sentence};
-use crate::practice::{Looks, Practice, mixed};
+use crate::practice::{Practice, mixed};
 use crate::show_and_tell::{Reading, ShowAndTell, ShowAndTellConfig};
 use crate::{Result, WordMap};
 
@@ -160,19 +160,16 @@ impl Decoder {
         rng: &mut ChaCha8Rng,
     ) -> Practice {
         match self {
-            Self::Attend(decoder) => {
-                let foretold = decoder.practise(view, read, captions, rng);
-                let live = |step: usize| foretold.lengths.iter().take_while(move |length| **length > step).count();
-                let steps = foretold.lengths.first().copied().unwrap_or(0);
-                let of_step = |step| foretold.order[..live(step)].iter().copied();
-                Practice {
-                    caption_of: (0..steps).flat_map(of_step).collect(),
-                    logits: foretold.logits,
-                    targets: foretold.targets,
-                    looks: Some(Looks { attention: foretold.attention, drawn: foretold.drawn, order: foretold.order }),
-                }
-            }
+            Self::Attend(decoder) => Practice::from(decoder.practise(view, read, captions, rng)),
             Self::ShowAndTell(model) => model.practise(view.squeeze_dim(1), read, captions, Reading::FromStart),
+        }
+    }
+
+    /// Reads captions and foretells each next word; see [`AttentionDecoder::forward`] and [`ShowAndTell::forward`].
+    pub(crate) fn foretell(&self, view: Tensor<3>, captions: &[Vec<u32>]) -> Practice {
+        match self {
+            Self::Attend(decoder) => Practice::from(decoder.forward(view, captions)),
+            Self::ShowAndTell(model) => model.practise(view.squeeze_dim(1), captions, captions, Reading::FromStart),
         }
     }
 

@@ -16,7 +16,7 @@ use sensorium_vision::transforms::Preprocess;
 use sensorium_vision::{Encoder, EncoderConfig, FoldedEncoder, FrozenNorms};
 use serde::{Deserialize, Serialize};
 
-use crate::attend::{AttentionDecoderConfig, Focus};
+use crate::attend::{AttentionDecoderConfig, Focus, ints, numbers};
 use crate::captioner::{Captioner, CaptionerConfig, Decoder, DecoderConfig, view};
 use crate::decode::{BeamSearch, Limits, Sampling};
 use crate::loss::{caption_means, doubly_stochastic, hard_attention, word_log_probs};
@@ -56,6 +56,9 @@ pub enum Score {
     Bleu4,
     /// CIDEr-D, whose smallest steps are smaller: for small parts and short sentences.
     Cider,
+    /// The perplexity of the captions' words, lower is better: where much that is true can be said, and a few captions of
+    /// a picture say little of how true another one is.
+    Perplexity,
 }
 
 impl Score {
@@ -64,6 +67,14 @@ impl Score {
         match self {
             Self::Bleu4 => "bleu4",
             Self::Cider => "cider",
+            Self::Perplexity => "perplexity",
+        }
+    }
+
+    fn select(self) -> Select {
+        match self {
+            Self::Bleu4 | Self::Cider => Select::highest(self.name()),
+            Self::Perplexity => Select::lowest(self.name()),
         }
     }
 }
@@ -354,7 +365,7 @@ impl FitSettings {
         let adam = AdamConfig::new().with_epsilon(1e-8).with_grad_clipping(Some(clamp)).build();
         let mut trainer = Trainer::new(adam, self.learning_rate, self.epochs)
             .with_seed(self.seed)
-            .with_select(Select::highest(self.select.name()).with_patience(self.patience))
+            .with_select(self.select.select().with_patience(self.patience))
             .with_plateau(self.shrink_after, self.shrink)
             .with_progress(progress);
         if let Some(FineTune { learning_rate, .. }) = self.fine_tune {
@@ -411,8 +422,9 @@ struct Course<'a> {
     captions: Vec<(usize, Vec<u32>)>,
     /// For self-critical training, how rare the captions' words are, and each picture's captions.
     cider: Option<(CiderIds, Vec<CiderIdReferences>)>,
-    /// The captions of each picture to measure on.
+    /// The captions of each picture to measure on, and the numbers of their words.
     references: Vec<Vec<String>>,
+    encoded: Vec<Vec<Vec<u32>>>,
     device: Device,
     learning: Device,
 }
@@ -458,6 +470,7 @@ impl<'a> Course<'a> {
             captions,
             cider,
             references: references.iter().map(|of_one| of_one.iter().map(|words| words.join(" ")).collect()).collect(),
+            encoded: references.iter().map(|of_one| of_one.iter().map(|told| words.encode(told)).collect()).collect(),
             device: device.clone(),
             learning: device.clone().autodiff(),
         };
@@ -558,6 +571,18 @@ impl<'a> Course<'a> {
         (word_log_probs(practice.logits, practice.targets) * gains).mean().neg()
     }
 
+    /// The log-probabilities of all words of the captions of `pictures` to measure on, whose `views` are given.
+    fn foretold(&self, model: &Learner, views: &Tensor<3>, pictures: &[usize]) -> Vec<f32> {
+        let captions: Vec<Vec<u32>> = pictures.iter().flat_map(|picture| self.encoded[*picture].clone()).collect();
+        if captions.is_empty() {
+            return vec![];
+        }
+        let place = |(place, picture): (usize, &usize)| vec![place as i64; self.encoded[*picture].len()];
+        let places = ints(pictures.iter().enumerate().flat_map(place), &views.device());
+        let practice = model.decoder.foretell(views.clone().select(0, places), &captions);
+        numbers(word_log_probs(practice.logits, practice.targets))
+    }
+
     fn limits(&self) -> Limits {
         Limits { max_steps: self.settings.longest + 1, ..Limits::tutorial(self.words.start(), self.words.end()) }
     }
@@ -603,6 +628,7 @@ impl Task for Course<'_> {
         let learned = model.encoder.as_ref().map(Encoder::fold);
         let pictures: Vec<usize> = (0..self.references.len()).collect();
         let mut examples = vec![];
+        let mut log_probs = vec![];
         for pictures in pictures.chunks(BATCH) {
             let views = match (&learned, &self.sight) {
                 (None, Sight::Kept { val, .. }) => self.kept(val, pictures, &self.device),
@@ -611,6 +637,7 @@ impl Task for Course<'_> {
                     view(encoder.features(self.input(&pairs, &self.device)?, &self.layers)?, self.grid)
                 }
             };
+            log_probs.extend(self.foretold(model, &views, pictures));
             let found = model.decoder.search(views, &BeamSearch::new(1), &self.limits());
             examples.extend(pictures.iter().zip(found).map(|(picture, found)| Example {
                 id: picture.to_string(),
@@ -619,7 +646,9 @@ impl Task for Course<'_> {
             }));
         }
         let [bleu1, .., bleu4] = bleu(&examples).map(|score| score.corpus);
-        let scores = [("bleu1", bleu1), ("bleu4", bleu4), ("cider", cider_d(&examples).corpus)];
+        let mean = log_probs.iter().copied().map(f64::from).sum::<f64>() / log_probs.len().max(1) as f64;
+        let cider = cider_d(&examples).corpus;
+        let scores = [("bleu1", bleu1), ("bleu4", bleu4), ("cider", cider), ("perplexity", (-mean).exp())];
         Ok(scores.map(|(name, score)| (name.to_string(), score)).into())
     }
 }
@@ -854,6 +883,8 @@ mod tests {
             change(&mut settings);
             settings.validate().unwrap_err().to_string()
         };
+        let best = |score: Score| serde_json::to_value(score.select()).unwrap()["goal"].clone();
+        assert_ne!(best(Score::Perplexity), best(Score::Cider), "lower perplexity is better");
         assert!(with(|s| s.batch = 0).starts_with("batch = 0"));
         assert!(with(|s| s.learning_rate = -1.0).starts_with("lr = -1"));
         assert!(with(|s| s.dropout = 1.0).starts_with("dropout = 1"));

@@ -4,6 +4,7 @@ use burn::tensor::{Int, Tensor};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
+use crate::attend::Foretold;
 use crate::decode::{NextWords, Row, drawn};
 
 /// The words that a decoder foretells of a batch of captions.
@@ -18,7 +19,7 @@ pub(crate) struct Practice {
     pub(crate) looks: Option<Looks>,
 }
 
-/// Where a decoder looked, as [`Foretold`](crate::attend::Foretold) has it.
+/// Where a decoder looked, as [`Foretold`] has it.
 pub(crate) struct Looks {
     /// `[batch, steps, positions]`
     pub(crate) attention: Tensor<3>,
@@ -26,6 +27,20 @@ pub(crate) struct Looks {
     pub(crate) drawn: Tensor<2>,
     /// The place in the batch of each row's caption.
     pub(crate) order: Vec<usize>,
+}
+
+impl From<Foretold> for Practice {
+    fn from(foretold: Foretold) -> Self {
+        let live = |step: usize| foretold.lengths.iter().take_while(|length| **length > step).count();
+        let steps = foretold.lengths.first().copied().unwrap_or(0);
+        let of_step = |step| foretold.order[..live(step)].iter().copied();
+        Self {
+            caption_of: (0..steps).flat_map(of_step).collect(),
+            logits: foretold.logits,
+            targets: foretold.targets,
+            looks: Some(Looks { attention: foretold.attention, drawn: foretold.drawn, order: foretold.order }),
+        }
+    }
 }
 
 /// What is read in place of `captions`: each word with a probability of `own_words` the decoder's own, the caption's

@@ -56,7 +56,7 @@ pub(crate) struct Train {
     /// Adam's learning rate.
     #[arg(long, default_value_t = 4e-4)]
     lr: f64,
-    /// What the best epoch has most of on the validation part; by default BLEU-4, with --self-critical CIDEr-D.
+    /// By what the best epoch is chosen on the validation part; by default BLEU-4, with --self-critical CIDEr-D.
     #[arg(long, value_enum)]
     select: Option<Measure>,
     /// Multiply the learning rate by --shrink each time that so many epochs have passed without a better --select.
@@ -125,13 +125,15 @@ pub(crate) enum Attention {
     Hard,
 }
 
-/// What the best epoch has most of.
+/// By what the best epoch is chosen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Measure {
     /// BLEU-4.
     Bleu4,
-    /// CIDEr-D.
+    /// CIDEr-D, for small parts and short sentences.
     Cider,
+    /// The lowest perplexity, where much that is true can be said.
+    Perplexity,
 }
 
 impl Train {
@@ -203,6 +205,7 @@ impl Train {
             select: match (self.select, self.self_critical) {
                 (Some(Measure::Bleu4), _) | (None, false) => Score::Bleu4,
                 (Some(Measure::Cider), _) | (None, true) => Score::Cider,
+                (Some(Measure::Perplexity), _) => Score::Perplexity,
             },
             shrink_after: self.shrink_after,
             shrink: self.shrink,

@@ -17,6 +17,7 @@ const STEPS: usize = 20;
 fn decoding(c: &mut Criterion) {
     let device = device::parse("flex").expect("the flex backend is built in");
     let decoder = AttentionDecoderConfig::new(VOCAB as usize, 2048).init(&device);
+    let decoder = decoder.on_cpu().expect("flex is a CPU backend");
     let maps = |pictures| Tensor::<3>::random([pictures, 196, 2048], Distribution::Uniform(0.0, 1.0), &device);
     let mut group = c.benchmark_group("caption");
     group.sample_size(20);

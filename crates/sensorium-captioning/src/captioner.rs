@@ -14,7 +14,7 @@ use sensorium_vision::transforms::Preprocess;
 use sensorium_vision::{Encoder, EncoderConfig, FoldedEncoder};
 use serde::{Deserialize, Serialize};
 
-use crate::attend::{AttentionDecoder, AttentionDecoderConfig, Focus};
+use crate::attend::{AttentionDecoder, AttentionDecoderConfig, CpuDecoder, Focus};
 use crate::decode::{BeamSearch, Found, Limits, Sampling, Sentence};
 use crate::practice::{Practice, mixed};
 use crate::show_and_tell::{Reading, ShowAndTell, ShowAndTellConfig};
@@ -130,12 +130,24 @@ pub(crate) fn view(maps: Vec<Tensor<4>>, grid: usize) -> Tensor<3> {
     Tensor::cat(maps, 1).flatten::<3>(2, 3).swap_dims(1, 2)
 }
 
-impl Decoder {
+/// A [`Decoder`] for searching.
+#[derive(Debug)]
+pub enum Searcher {
+    /// Show, Attend and Tell on a CPU, in kernels of this crate's own.
+    Cpu(CpuDecoder),
+    /// Show, Attend and Tell in a backend's.
+    Attend(AttentionDecoder),
+    /// Show and Tell.
+    ShowAndTell(ShowAndTell),
+}
+
+impl Searcher {
     /// Searches for a sentence for each of `view` `[pictures, positions, features]`, which [`Captioner::view`] makes; Show
     /// and Tell sees one position.
     pub fn search(&self, view: Tensor<3>, search: &BeamSearch, limits: &Limits) -> Vec<Found> {
         let pictures = view.dims()[0];
         match self {
+            Self::Cpu(decoder) => search.search(decoder, decoder.start(view), pictures, limits),
             Self::Attend(decoder) => search.search(decoder, decoder.start(view), pictures, limits),
             Self::ShowAndTell(model) => search.search(model, model.start(view.squeeze_dim(1)), pictures, limits),
         }
@@ -145,8 +157,19 @@ impl Decoder {
     pub fn sample(&self, view: Tensor<3>, sampling: &Sampling, limits: &Limits) -> Vec<Sentence> {
         let pictures = view.dims()[0];
         match self {
+            Self::Cpu(decoder) => sampling.draw(decoder, decoder.start(view), pictures, limits),
             Self::Attend(decoder) => sampling.draw(decoder, decoder.start(view), pictures, limits),
             Self::ShowAndTell(model) => sampling.draw(model, model.start(view.squeeze_dim(1)), pictures, limits),
+        }
+    }
+}
+
+impl Decoder {
+    /// The decoder for searching, as its weights are now.
+    pub fn searcher(&self) -> Searcher {
+        match self {
+            Self::Attend(decoder) => decoder.on_cpu().map_or_else(|| Searcher::Attend(decoder.clone()), Searcher::Cpu),
+            Self::ShowAndTell(model) => Searcher::ShowAndTell(model.clone()),
         }
     }
 
@@ -241,6 +264,7 @@ pub struct Captioner {
     encoder: Encoder,
     folded: FoldedEncoder,
     decoder: Decoder,
+    searcher: Searcher,
     words: WordMap,
 }
 
@@ -275,7 +299,7 @@ impl Captioner {
             let rule = format!("must be {channels}, the channels of the encoder's {}", config.layers.join(" and "));
             return Err(CoreError::config("decoder.features", config.decoder.features(), rule).into());
         }
-        Ok(Self { config, encoder, folded, decoder, words })
+        Ok(Self { config, encoder, folded, searcher: decoder.searcher(), decoder, words })
     }
 
     /// Reads a captioner from the folder it was saved in.
@@ -326,6 +350,11 @@ impl Captioner {
         &self.decoder
     }
 
+    /// Its decoder for searching.
+    pub fn searcher(&self) -> &Searcher {
+        &self.searcher
+    }
+
     /// The tutorial's limits with this captioner's words.
     pub fn limits(&self) -> Limits {
         Limits::tutorial(self.words.start(), self.words.end())
@@ -352,7 +381,7 @@ impl Captioner {
     /// # Panics
     /// If there is no picture, or `search` has settings out of range.
     pub fn search(&self, pictures: &[RgbImage], search: &BeamSearch, limits: &Limits) -> Vec<Found> {
-        self.decoder.search(self.look(pictures), search, limits)
+        self.searcher.search(self.look(pictures), search, limits)
     }
 
     /// Draws a sentence for each picture.
@@ -360,7 +389,7 @@ impl Captioner {
     /// # Panics
     /// If there is no picture, or `sampling` has settings out of range.
     pub fn sample(&self, pictures: &[RgbImage], sampling: &Sampling, limits: &Limits) -> Vec<Sentence> {
-        self.decoder.sample(self.look(pictures), sampling, limits)
+        self.searcher.sample(self.look(pictures), sampling, limits)
     }
 }
 

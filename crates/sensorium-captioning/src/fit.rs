@@ -556,9 +556,9 @@ impl<'a> Course<'a> {
         let reward =
             |picture: &usize, words: &[u32]| rarity.score(words, &references[*picture], CiderVariant::CiderD) as f32;
         let limits = self.limits();
-        let decoder = model.decoder.valid();
-        let said = decoder.search(views.clone().inner(), &BeamSearch::new(1), &limits);
-        let drawn = decoder.sample(views.clone().inner(), &Sampling::new(rng.random()), &limits);
+        let searcher = model.decoder.valid().searcher();
+        let said = searcher.search(views.clone().inner(), &BeamSearch::new(1), &limits);
+        let drawn = searcher.sample(views.clone().inner(), &Sampling::new(rng.random()), &limits);
         let gains: Vec<f32> = (batch.items.iter().zip(&drawn).zip(&said))
             .map(|((picture, drawn), said)| reward(picture, &drawn.words) - reward(picture, &said.best().words))
             .collect();
@@ -626,6 +626,7 @@ impl Task for Course<'_> {
 
     fn evaluate(&self, model: &Learner) -> Result<Metrics> {
         let learned = model.encoder.as_ref().map(Encoder::fold);
+        let searcher = model.decoder.searcher();
         let pictures: Vec<usize> = (0..self.references.len()).collect();
         let mut examples = vec![];
         let mut log_probs = vec![];
@@ -638,7 +639,7 @@ impl Task for Course<'_> {
                 }
             };
             log_probs.extend(self.foretold(model, &views, pictures));
-            let found = model.decoder.search(views, &BeamSearch::new(1), &self.limits());
+            let found = searcher.search(views, &BeamSearch::new(1), &self.limits());
             examples.extend(pictures.iter().zip(found).map(|(picture, found)| Example {
                 id: picture.to_string(),
                 references: self.references[*picture].clone(),

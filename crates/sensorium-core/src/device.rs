@@ -62,6 +62,12 @@ pub fn is_cpu(name: &str) -> bool {
     matches!(name, "flex" | "ndarray")
 }
 
+/// Whether a device, with gradients or without, keeps its tensors in the processor's memory, so that kernels other than
+/// the backend's can work on them.
+pub fn on_cpu(device: &Device) -> bool {
+    ["flex", "ndarray"].iter().any(|name| parse(name).is_ok_and(|cpu| cpu == *device))
+}
+
 /// The devices of one kind on this machine, in a fixed order; empty where the kind is not built in.
 fn of_kind(kind: &str) -> Vec<Device> {
     match kind {

@@ -15,8 +15,8 @@
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, assert_shape};
-use sensorium_core::Error;
 use sensorium_core::weights::{TensorMap, tensors_of};
+use sensorium_core::{Error, device};
 use serde::{Deserialize, Serialize};
 
 use crate::efficientnet::{EfficientNet, EfficientNetConfig};
@@ -26,7 +26,7 @@ use crate::layers::{self, Kept};
 use crate::resnet::{ResNet, ResNetConfig};
 use crate::transforms::Preprocess;
 use crate::vgg::{Vgg, VggConfig};
-use crate::{Result, cpu, resnet};
+use crate::{Result, resnet};
 
 /// Which network, in which sizes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -277,7 +277,7 @@ impl Encoder {
 /// Whether this crate's kernels run where the network is.
 trait RunsOnCpu: Module {
     fn runs_on_cpu(&self) -> bool {
-        self.devices().iter().all(cpu::runs_on)
+        self.devices().iter().all(device::on_cpu)
     }
 }
 

@@ -142,7 +142,7 @@ impl Speaker {
 
     /// Says what pictures show, of what the captioner sees of them.
     fn speak_of(&self, view: Tensor<3>, search: &BeamSearch) -> Result<Vec<Spoken>> {
-        let found = self.captioner.decoder().search(view, search, &self.limits());
+        let found = self.captioner.searcher().search(view, search, &self.limits());
         found.into_iter().map(|found| self.say(found.best().clone())).collect()
     }
 

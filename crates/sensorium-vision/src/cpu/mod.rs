@@ -13,21 +13,15 @@ mod pooling;
 use std::ops::ControlFlow;
 use std::sync::Mutex;
 
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Tensor, TensorData};
 pub(crate) use convolution::{Convolution, Padding, Stem};
 pub(crate) use inverted_residual::{Depthwise, InvertedResidual};
 use kernels::Finish;
 use map::Map;
 pub(crate) use pooling::MaxPool;
 use rayon::prelude::*;
-use sensorium_core::device;
 
 use crate::layers::Kept;
-
-/// Whether the kernels run where `device` keeps its tensors.
-pub(crate) fn runs_on(device: &Device) -> bool {
-    ["flex", "ndarray"].iter().any(|name| device::parse(name).is_ok_and(|cpu| cpu == *device))
-}
 
 /// The numbers of a tensor.
 pub(crate) fn numbers<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {

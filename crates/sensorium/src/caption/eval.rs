@@ -110,7 +110,7 @@ impl Eval {
             let view = captioner.look(&pictures);
             for ((width, examples), judged) in self.beam.iter().zip(&mut examples).zip(&mut judged) {
                 let search = BeamSearch::new(*width);
-                let found = captioner.decoder().search(view.clone(), &search, &captioner.limits());
+                let found = captioner.searcher().search(view.clone(), &search, &captioner.limits());
                 for (pair, found) in of_batch.iter().zip(found) {
                     let best = found.best();
                     if let Some(scene) = truth.get(&pair.id) {

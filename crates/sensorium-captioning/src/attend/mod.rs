@@ -5,11 +5,15 @@
 //! it saw, and an LSTM cell reads the last word's vector beside it. What differs is how it is computed: the map is
 //! projected once a picture, not once a step, and in training all words are scored by one matrix product.
 
+mod cpu;
+mod few_rows;
+
 use burn::config::Config;
 use burn::module::{Initializer, Module, Param};
 use burn::nn::{Dropout, DropoutConfig, Embedding, EmbeddingConfig, Linear, LinearConfig};
 use burn::tensor::activation::{log_softmax, relu, sigmoid, softmax};
 use burn::tensor::{Device, Int, Tensor, TensorData, assert_shape};
+pub use cpu::{CpuDecoder, CpuState};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use sensorium_core::nn::recurrent::{LstmCell, LstmState, TurnedCell};
@@ -414,7 +418,7 @@ pub(crate) fn numbers<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use rand::SeedableRng;
     use sensorium_core::device;
     use sensorium_core::testing::check_model;
@@ -427,7 +431,7 @@ mod tests {
         AttentionDecoderConfig::new(9, 4).with_attention(5).with_embedding(6).with_hidden(7).with_dropout(0.0)
     }
 
-    fn waves<const D: usize>(shape: [usize; D], device: &Device) -> Tensor<D> {
+    pub(super) fn waves<const D: usize>(shape: [usize; D], device: &Device) -> Tensor<D> {
         let numbers: Vec<f32> = (0..shape.iter().product()).map(|i| (i as f32 * 0.7).sin() * 1.5).collect();
         Tensor::from_data(TensorData::new(numbers, shape), device)
     }

@@ -136,6 +136,35 @@ fn collect(lines: Vec<(String, Line)>, folder: &Path) -> Result<Vec<SpokenPair>,
     }
 }
 
+/// A sound none of whose samples is further from 0 is silent: −100 dB.
+const SILENT: f32 = 1e-5;
+
+/// Pairs without the sounds that are silent, of which there is nothing to learn, and the files of those. A picture all of
+/// whose sounds are silent is left out.
+///
+/// # Errors
+/// If a sound cannot be read, or all of them are silent.
+pub fn audible(pairs: Vec<SpokenPair>) -> Result<(Vec<SpokenPair>, Vec<PathBuf>)> {
+    let (mut kept, mut silent) = (vec![], vec![]);
+    for mut pair in pairs {
+        let mut sounds = vec![];
+        for sound in pair.sounds {
+            let is_heard = read_sound(&sound)?.iter().any(|sample| sample.abs() > SILENT);
+            if is_heard { sounds.push(sound) } else { silent.push(sound) }
+        }
+        pair.sounds = sounds;
+        if !pair.sounds.is_empty() {
+            kept.push(pair);
+        }
+    }
+    match (kept.is_empty(), silent.first()) {
+        (true, Some(first)) => {
+            Err(CoreError::format(first, "sound", "it is silent, as all sounds of the list are").into())
+        }
+        _ => Ok((kept, silent)),
+    }
+}
+
 /// A sound file, its channels' mean at 16 kHz.
 ///
 /// # Errors
@@ -208,6 +237,32 @@ mod tests {
         assert_eq!(pairs[0].sounds, [Path::new("set/1.wav"), Path::new("set/3.wav")]);
         assert_eq!((pairs[0].group.as_str(), pairs[0].split), ("ball", Some(Split::Train)));
         assert_eq!((pairs[1].group.as_str(), pairs[1].split), ("2.wav", None));
+    }
+
+    #[test]
+    fn silent_sounds_are_left_out() {
+        use sensorium_audio::io::{Audio, SampleFormat, write_wav};
+        let folder = tempfile::tempdir().unwrap();
+        let sound = |name: &str, level: f32| {
+            let path = folder.path().join(name);
+            let audio = Audio::from_mono(vec![level; 400], SAMPLE_RATE).unwrap();
+            write_wav(&path, &audio, SampleFormat::F32).unwrap();
+            path
+        };
+        let (loud, quiet, silent) = (sound("a.wav", 0.5), sound("b.wav", 1e-4), sound("c.wav", 0.0));
+        let pair = |id: &str, sounds: &[&PathBuf]| SpokenPair {
+            id: id.to_string(),
+            picture: "p.png".into(),
+            sounds: sounds.iter().map(|sound| sound.to_path_buf()).collect(),
+            group: id.to_string(),
+            split: None,
+        };
+        let pairs = vec![pair("1", &[&loud, &silent]), pair("2", &[&silent]), pair("3", &[&quiet])];
+        let (kept, left_out) = audible(pairs.clone()).unwrap();
+        assert_eq!(kept, [pair("1", &[&loud]), pair("3", &[&quiet])]);
+        assert_eq!(left_out, [silent.clone(), silent]);
+        let fault = audible(vec![pairs[1].clone()]).unwrap_err().to_string();
+        assert!(fault.contains("c.wav") && fault.contains("silent"), "{fault}");
     }
 
     #[test]

@@ -9,6 +9,7 @@ use sensorium_captioning::BeamSearch;
 use sensorium_captioning::speak::{Speaker, pairs};
 use sensorium_vision::pairs::Split;
 
+use super::heard;
 use crate::Global;
 use crate::caption::eval::part;
 use crate::progress::bar;
@@ -37,7 +38,7 @@ impl Eval {
         let search = BeamSearch::new(self.beam);
         search.validate()?;
         let speaker = Speaker::load(&self.run, &global.device()?)?;
-        let pairs = pairs::read(&self.data)?;
+        let pairs = heard(&self.data)?;
         let splits = pairs::parts(&self.data.to_string_lossy(), &pairs, self.seed)?;
         let of_part = splits.iter().filter(|split| **split == self.split).count();
         let bar = bar(of_part, "pictures", global.progress());

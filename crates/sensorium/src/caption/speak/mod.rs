@@ -5,7 +5,10 @@ mod pairs;
 mod run;
 mod train;
 
+use std::path::Path;
+
 use clap::Subcommand;
+use sensorium_captioning::speak::pairs::{SpokenPair, audible, read};
 
 use crate::Global;
 
@@ -20,6 +23,15 @@ pub(crate) enum Verb {
     Run(run::Run),
     /// Learn to speak from pictures with sounds.
     Train(train::Train),
+}
+
+/// The pictures of a set with the sounds that can be heard; says how many sounds are silent.
+fn heard(data: &Path) -> anyhow::Result<Vec<SpokenPair>> {
+    let (pairs, silent) = audible(read(data)?)?;
+    if let Some(first) = silent.first() {
+        tracing::warn!("{} silent sounds are left out; the first is {}", silent.len(), first.display());
+    }
+    Ok(pairs)
 }
 
 impl Verb {

@@ -11,6 +11,7 @@ use sensorium_core::train::RunFolder;
 use sensorium_vision::pairs::Split;
 use serde_json::json;
 
+use super::heard;
 use crate::Global;
 use crate::caption::train::eye;
 use crate::joint::train::shown;
@@ -76,7 +77,7 @@ impl Train {
             "{out}: holds a finished run; choose another folder, or give it more --epochs and --resume"
         );
         let device = global.device()?;
-        let pairs = pairs::read(&self.data)?;
+        let pairs = heard(&self.data)?;
         let splits = pairs::parts(&self.data.to_string_lossy(), &pairs, self.seed)?;
         let eye = eye(&self.network, &self.layer, self.image_size, &device)?;
         // More epochs may be asked for when a run is resumed.

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, ensure};
 use clap::Args;
+use sensorium_captioning::decode::LengthPenalty;
 use sensorium_captioning::metrics::{Example, Meteor, bleu, cider_d, read_examples, rouge_l, tokenized};
 use sensorium_captioning::scenes::{self, Judged, Scene};
 use sensorium_captioning::{BeamSearch, Captioner};
@@ -35,6 +36,9 @@ pub(crate) struct Eval {
     /// Widths of the beam, one measurement each.
     #[arg(long, value_delimiter = ',', default_value = "1,3,5")]
     beam: Vec<usize>,
+    /// Compare sentences by their score over ((5 + words) / 6)^ALPHA; 0 compares the sums of log-probabilities.
+    #[arg(long, value_name = "ALPHA", default_value_t = 0.0)]
+    length_penalty: f32,
     /// Also score the caption of the training picture that the encoder finds most similar.
     #[arg(long)]
     baseline: bool,
@@ -90,7 +94,7 @@ struct OfScenes {
 impl Eval {
     pub(super) fn run(self, global: &Global) -> Result<()> {
         ensure!(!self.beam.is_empty(), "--beam: at least one width");
-        self.beam.iter().try_for_each(|width| BeamSearch::new(*width).validate())?;
+        self.beam.iter().try_for_each(|width| self.search(*width).validate())?;
         let meteor = meteor(self.meteor.as_deref())?;
         let captioner = Captioner::load(&self.run, &global.device()?)?;
         let pairs = pairs::read(&self.data)?;
@@ -109,8 +113,7 @@ impl Eval {
                 of_batch.iter().map(|pair| Ok(read_picture(&pair.picture)?)).collect::<Result<_>>()?;
             let view = captioner.look(&pictures);
             for ((width, examples), judged) in self.beam.iter().zip(&mut examples).zip(&mut judged) {
-                let search = BeamSearch::new(*width);
-                let found = captioner.searcher().search(view.clone(), &search, &captioner.limits());
+                let found = captioner.searcher().search(view.clone(), &self.search(*width), &captioner.limits());
                 for (pair, found) in of_batch.iter().zip(found) {
                     let best = found.best();
                     if let Some(scene) = truth.get(&pair.id) {
@@ -160,6 +163,10 @@ impl Eval {
             }
         }
         Ok(writeln!(stdout, "{}", matched_by(&meteor))?)
+    }
+
+    fn search(&self, width: usize) -> BeamSearch {
+        BeamSearch { length_penalty: LengthPenalty::Gnmt(self.length_penalty), ..BeamSearch::new(width) }
     }
 
     /// What is known of made scenes, by picture; of other data, nothing.

@@ -164,10 +164,7 @@ impl Run {
     fn search(&self) -> BeamSearch {
         BeamSearch {
             width: self.beam,
-            length_penalty: match self.length_penalty {
-                0.0 => LengthPenalty::None,
-                alpha => LengthPenalty::Gnmt(alpha),
-            },
+            length_penalty: LengthPenalty::Gnmt(self.length_penalty),
             groups: self.groups,
             diversity: self.diversity,
         }

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use burn::module::Module;
+use burn::nn::Linear;
 use burn::tensor::Tensor;
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
@@ -58,23 +59,26 @@ impl AttentionDecoder {
         if !self.devices().iter().all(device::on_cpu) {
             return None;
         }
-        let tensors = weights::tensors_of(self);
-        let of = |name: &str| tensors.f32s(name).expect("a tensor of this decoder");
-        let layer = |name: &str| {
-            let bias = of(&format!("{name}.bias"));
-            FewRows::new(&turned(&of(&format!("{name}.weight")), bias.len()), &bias)
+        let both = |layer: &Linear| {
+            let bias = layer.bias.as_ref().expect("every layer of this decoder has a bias");
+            (numbers(layer.weight.val()), numbers(bias.val()))
         };
-        let (bias_ih, bias_hh) = (of("decode_step.bias_ih"), of("decode_step.bias_hh"));
-        let both = |name| turned(&of(name), bias_ih.len());
-        let gates = [both("decode_step.weight_ih"), both("decode_step.weight_hh")].concat();
-        let bias: Vec<f32> = bias_ih.iter().zip(&bias_hh).map(|(ih, hh)| ih + hh).collect();
+        let layer = |linear| {
+            let (weights, bias) = both(linear);
+            FewRows::new(&weights, &bias)
+        };
+        let (full_att, full_bias) = both(&self.attention.full_att);
+        let cell = weights::tensors_of(&self.decode_step);
+        let of_cell = |name| cell.f32s(name).expect("a tensor of an LSTM cell");
+        let bias: Vec<f32> = of_cell("bias_ih").iter().zip(of_cell("bias_hh")).map(|(ih, hh)| ih + hh).collect();
+        let gates = ["weight_ih", "weight_hh"].map(|name| turned(&of_cell(name), bias.len())).concat();
         Some(CpuDecoder {
-            embedding: of("embedding.weight"),
-            decoder_att: layer("attention.decoder_att"),
-            full_att: (of("attention.full_att.weight"), of("attention.full_att.bias")[0]),
-            f_beta: layer("f_beta"),
+            embedding: numbers(self.embedding.weight.val()),
+            decoder_att: layer(&self.attention.decoder_att),
+            full_att: (full_att, full_bias[0]),
+            f_beta: layer(&self.f_beta),
             cell: FewRows::new(&gates, &bias),
-            fc: layer("fc"),
+            fc: layer(&self.fc),
             decoder: self.clone(),
         })
     }

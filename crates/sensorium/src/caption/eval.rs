@@ -9,18 +9,17 @@ use clap::Args;
 use sensorium_captioning::decode::LengthPenalty;
 use sensorium_captioning::metrics::{Example, Meteor, bleu, cider_d, read_examples, rouge_l, tokenized};
 use sensorium_captioning::scenes::{self, Judged, Scene};
-use sensorium_captioning::{BeamSearch, Captioner};
+use sensorium_captioning::{BeamSearch, Captioner, KnownPictures};
 use sensorium_vision::io::RgbImage;
 use sensorium_vision::pairs::{self, Pair, Split, parts, read_picture};
 use serde::Serialize;
 use serde_json::json;
 
-use super::baseline::nearest_captions;
 use crate::Global;
 use crate::progress::bar;
 
 /// Pictures that are decoded and searched at a time.
-pub(super) const BATCH: usize = 16;
+const BATCH: usize = 16;
 
 /// `caption eval`
 #[derive(Args)]
@@ -102,7 +101,12 @@ impl Eval {
         let of = |wanted| -> Vec<&Pair> {
             pairs.iter().zip(&splits).filter(|(_, split)| **split == wanted).map(|(pair, _)| pair).collect()
         };
-        let part = of(self.split);
+        let (part, train) = (of(self.split), of(Split::Train));
+        let known = match self.baseline {
+            true => Some(known(&captioner, &train)?),
+            false => None,
+        };
+        let mut nearest: Vec<Example> = vec![];
         let truth = self.truth()?;
         let grid = captioner.config().decoder.grid();
         let mut judged = vec![Judged::default(); self.beam.len()];
@@ -112,6 +116,10 @@ impl Eval {
             let pictures: Vec<RgbImage> =
                 of_batch.iter().map(|pair| Ok(read_picture(&pair.picture)?)).collect::<Result<_>>()?;
             let view = captioner.look(&pictures);
+            if let Some(known) = &known {
+                let captions = known.nearest(view.clone()).into_iter().map(|place| &train[place].captions[0]);
+                nearest.extend(of_batch.iter().zip(captions).map(|(pair, caption)| example(pair, caption.clone())));
+            }
             for ((width, examples), judged) in self.beam.iter().zip(&mut examples).zip(&mut judged) {
                 let found = captioner.searcher().search(view.clone(), &self.search(*width), &captioner.limits());
                 for (pair, found) in of_batch.iter().zip(found) {
@@ -121,11 +129,7 @@ impl Eval {
                         let attention = &best.attention[..words.len().min(best.attention.len())];
                         *judged += scene.judge(&words, attention, grid);
                     }
-                    examples.push(Example {
-                        id: pair.id.clone(),
-                        references: pair.captions.clone(),
-                        hypothesis: captioner.words().sentence(&best.words),
-                    });
+                    examples.push(example(pair, captioner.words().sentence(&best.words)));
                 }
             }
             bar.inc(of_batch.len() as u64);
@@ -138,10 +142,7 @@ impl Eval {
                 Scored { beam: Some(*beam), scenes, ..score(examples, &meteor) }
             })
             .collect();
-        let baseline = match self.baseline {
-            true => Some(score(&nearest_captions(&captioner, &of(Split::Train), &part)?, &meteor)),
-            false => None,
-        };
+        let baseline = self.baseline.then(|| score(&nearest, &meteor));
         let mut stdout = std::io::stdout().lock();
         if global.json {
             let said = json!({ "pictures": part.len(), "beams": scored, "baseline": baseline });
@@ -222,6 +223,17 @@ impl OfScenes {
             looked_at: (judged.named > 0).then(|| share(judged.looked_at, judged.named)),
         }
     }
+}
+
+/// The pictures whose captions can be had without learning: those to learn from.
+fn known(captioner: &Captioner, train: &[&Pair]) -> Result<KnownPictures> {
+    ensure!(!train.is_empty(), "--baseline: the data has no training part to take captions from");
+    let files: Vec<&Path> = train.iter().map(|pair| pair.picture.as_path()).collect();
+    Ok(KnownPictures::read(captioner, &files)?)
+}
+
+fn example(pair: &Pair, hypothesis: String) -> Example {
+    Example { id: pair.id.clone(), references: pair.captions.clone(), hypothesis }
 }
 
 /// METEOR with the data of a folder, or without any.

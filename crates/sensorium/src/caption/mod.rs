@@ -1,6 +1,5 @@
 //! `sensorium caption`: sentences for pictures.
 
-mod baseline;
 mod eval;
 mod import;
 mod run;

@@ -231,6 +231,54 @@ fn a_pickle_that_grows_is_refused() {
     desk.fault(&legacy(&dict(&deep), &[]));
 }
 
+/// The most memory that this process has held so far, in bytes. The tests of this workspace run in a process each.
+#[cfg(target_os = "linux")]
+fn most_memory() -> usize {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse::<usize>().unwrap() * 1024
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn sizes_that_a_file_only_claims_take_no_memory() {
+    let desk = Desk::new();
+    let map = |tensors: &[(&str, &[usize])]| {
+        let mut map = TensorMap::new("claimed");
+        for (name, shape) in tensors {
+            map.insert(*name, TensorData::new(vec![0.0f32; shape.iter().product()], shape.to_vec()));
+        }
+        map
+    };
+    let ends = ["resnet.4.0.x", "resnet.5.0.x", "resnet.6.0.x", "resnet.7.0.x"].map(|name| (name, &[1][..]));
+    // A ResNet of 4,096 channels would have 10^11 weights, an LSTM of 300,000 features 4 * 10^11.
+    let wide = map(&[&[("resnet.0.weight", &[4096, 3, 1, 1][..])], &ends[..]].concat());
+    let narrow = map(&[&[("resnet.0.weight", &[8, 3, 1, 1][..])], &ends[..]].concat());
+    let decoder = |hidden: usize| {
+        map(&[("attention.encoder_att.weight", &[1, 256]), ("embedding.weight", &[24, 1]), ("fc.weight", &[1, hidden])])
+    };
+    for (encoder, decoder) in [(wide, decoder(8)), (narrow, decoder(300_000))] {
+        let bytes = state_dicts(&encoder, &decoder);
+        let before = most_memory();
+        desk.fault(&bytes);
+        let grown = most_memory() - before;
+        assert!(grown <= 16 * bytes.len() + (64 << 20), "{grown} bytes more for a file of {}", bytes.len());
+    }
+    let before = most_memory();
+    let mut rng = ChaCha8Rng::seed_from_u64(1);
+    let whole = std::fs::read(fixture(CHECKPOINTS[0])).unwrap();
+    for _ in 0..60 {
+        let mut bytes = whole.clone();
+        for _ in 0..4 {
+            let at = rng.random_range(0..40_000);
+            bytes[at] = rng.random();
+        }
+        let _ = desk.import(&bytes);
+    }
+    let grown = most_memory() - before;
+    assert!(grown <= 32 * whole.len() + (64 << 20), "{grown} bytes more for files of {}", whole.len());
+}
+
 #[test]
 fn a_word_map_of_another_size_is_refused() {
     let desk = Desk::new();

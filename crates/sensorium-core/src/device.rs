@@ -65,7 +65,7 @@ pub fn is_cpu(name: &str) -> bool {
 /// Whether a device, with gradients or without, keeps its tensors in the processor's memory, so that kernels other than
 /// the backend's can work on them.
 pub fn on_cpu(device: &Device) -> bool {
-    ["flex", "ndarray"].iter().any(|name| parse(name).is_ok_and(|cpu| cpu == *device))
+    KINDS.iter().any(|(kind, _)| is_cpu(kind) && of_kind(kind).contains(device))
 }
 
 /// The devices of one kind on this machine, in a fixed order; empty where the kind is not built in.
@@ -120,7 +120,7 @@ pub fn list() -> Vec<Listed> {
     let mut all = Vec::new();
     for (kind, _) in KINDS.iter().filter(|(_, built)| *built) {
         for (index, device) in of_kind(kind).into_iter().enumerate() {
-            let name = if matches!(*kind, "flex" | "ndarray") { kind.to_string() } else { format!("{kind}:{index}") };
+            let name = if is_cpu(kind) { kind.to_string() } else { format!("{kind}:{index}") };
             all.push(Listed { name, part: part_name(&device), device });
         }
     }

@@ -6,6 +6,7 @@
 //! - [`metrics`]: retrieval and tagging measures.
 //! - [`weights`]: read safetensors and torch files, put them into modules, keep checkpoints.
 //! - [`files`]: whole-file writes.
+//! - [`simd`]: what vector kernels share.
 #![cfg_attr(feature = "train", doc = "- [`train`]: training with checkpoints and exact resume.")]
 #![cfg_attr(feature = "draw", doc = "- [`draw`]: charts, maps, contact sheets, heat maps, the HTML report.")]
 
@@ -17,6 +18,7 @@ pub mod files;
 pub mod loss;
 pub mod metrics;
 pub mod nn;
+pub mod simd;
 #[cfg(feature = "testing")]
 pub mod testing;
 #[cfg(feature = "train")]

@@ -27,6 +27,7 @@ use serde_json::json;
 use crate::Global;
 use crate::joint::eval::{self, Line as Question};
 use crate::joint::train;
+use crate::training::shown;
 
 /// `sensorium demo`
 #[derive(Args)]
@@ -72,8 +73,7 @@ impl Demo {
         }
         say(global, &format!("{}: the same by gradient descent", train::METHODS[2]));
         let settings = SgdSettings::new(self.seed);
-        let fitted =
-            settings.fit(subject.lesson(&inner), &inner.test, origin(), None, train::shown(global), &device)?;
+        let fitted = settings.fit(subject.lesson(&inner), &inner.test, origin(), None, shown(global), &device)?;
         let scales = subject.choose_scales(&inner, &fitted.space)?;
         let answers = subject.ask(&fold, &fitted.space, &raw, scales)?;
         measured.push(Measured { name: train::METHODS[2].to_string(), folds: vec![answers] });

@@ -10,6 +10,7 @@ mod joint;
 mod pictures;
 mod progress;
 mod text;
+mod training;
 mod vision;
 
 use std::process::ExitCode;

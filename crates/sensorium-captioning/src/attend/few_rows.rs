@@ -1,9 +1,9 @@
 //! A linear layer for a few rows at a time, as searching needs it. Reading the weights is then what takes time, so each
-//! is read once, in order, while the sums of all rows are kept in registers. Written once over `pulp`'s vectors; the best
-//! instruction set is chosen at run time.
+//! is read once, in order, while the sums of all rows are kept in registers.
 
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
+use sensorium_core::simd::{registers, store};
 
 /// Outputs of a panel: three registers of AVX-512.
 const WIDTH: usize = 48;
@@ -136,19 +136,14 @@ fn tile_of<S: Simd, const V: usize, const M: usize>(simd: S, tile: Panel, column
         }
     }
     for (out, sums) in out.chunks_exact_mut(WIDTH).zip(&sums) {
-        let (out, _) = S::as_mut_simd_f32s(&mut out[column..][..V * S::F32_LANES]);
-        out.copy_from_slice(sums);
+        store::<S, V>(&mut out[column..], sums);
     }
-}
-
-/// The first numbers, as `V` registers.
-#[inline(always)]
-fn registers<S: Simd, const V: usize>(numbers: &[f32]) -> &[S::f32s; V] {
-    S::as_simd_f32s(&numbers[..V * S::F32_LANES]).0.first_chunk().expect("V registers of numbers")
 }
 
 #[cfg(test)]
 mod tests {
+    use sensorium_core::testing::{KernelCheck, on_every_instruction_set};
+
     use super::*;
 
     fn noise(count: usize, seed: usize) -> Vec<f32> {
@@ -183,31 +178,23 @@ mod tests {
         }
     }
 
-    fn check<S: Simd>(simd: S, what: &str) {
-        let inputs = 37;
-        let (weights, bias) = (noise(inputs * WIDTH, 1), noise(WIDTH, 2));
-        for count in [1, 4, 5, 8, 13] {
-            let rows = noise(count * inputs, 3);
-            let mut sums = vec![f32::NAN; count * WIDTH];
-            simd.vectorize(Panel { rows: &rows, inputs, weights: &weights, bias: &bias, sums: &mut sums });
-            assert_near(&sums, &plainly(&rows, inputs, &weights, &bias), &format!("{what}, {count} rows"));
+    struct Sums;
+
+    impl KernelCheck for Sums {
+        fn check<S: Simd>(simd: S, what: &str) {
+            let inputs = 37;
+            let (weights, bias) = (noise(inputs * WIDTH, 1), noise(WIDTH, 2));
+            for count in [1, 4, 5, 8, 13] {
+                let rows = noise(count * inputs, 3);
+                let mut sums = vec![f32::NAN; count * WIDTH];
+                simd.vectorize(Panel { rows: &rows, inputs, weights: &weights, bias: &bias, sums: &mut sums });
+                assert_near(&sums, &plainly(&rows, inputs, &weights, &bias), &format!("{what}, {count} rows"));
+            }
         }
     }
 
     #[test]
     fn every_instruction_set_gives_the_sums() {
-        check(pulp::Scalar, "scalar");
-        #[cfg(target_arch = "x86_64")]
-        if let Some(avx2) = pulp::x86::V3::try_new() {
-            check(avx2, "AVX2");
-        }
-        struct Best;
-        impl WithSimd for Best {
-            type Output = ();
-            fn with_simd<S: Simd>(self, simd: S) {
-                check(simd, "the best");
-            }
-        }
-        Arch::new().dispatch(Best);
+        on_every_instruction_set::<Sums>();
     }
 }

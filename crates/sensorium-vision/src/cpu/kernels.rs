@@ -1,7 +1,7 @@
-//! The inner loops: a tile of sums is kept in registers while all that adds to it streams by. Written once over
-//! `pulp`'s vectors and compiled for AVX-512, AVX2, NEON and plain scalars; the best one is chosen at run time.
+//! The inner loops: a tile of sums is kept in registers while all that adds to it streams by.
 
 use pulp::{Simd, WithSimd};
+use sensorium_core::simd::{registers, store};
 
 use super::map::{GROUP, Map};
 
@@ -354,17 +354,6 @@ impl WithSimd for MaxPoolTask<'_> {
     }
 }
 
-/// The first numbers, as `V` registers.
-#[inline(always)]
-fn registers<S: Simd, const V: usize>(numbers: &[f32]) -> &[S::f32s; V] {
-    S::as_simd_f32s(&numbers[..V * S::F32_LANES]).0.first_chunk().expect("V registers of numbers")
-}
-
-#[inline(always)]
-fn store<S: Simd, const V: usize>(out: &mut [f32], sums: &[S::f32s; V]) {
-    S::as_mut_simd_f32s(&mut out[..V * S::F32_LANES]).0.copy_from_slice(sums);
-}
-
 #[inline(always)]
 fn finished<S: Simd, const V: usize>(simd: S, sums: &[S::f32s; V], finish: Finish, first: usize) -> [S::f32s; V] {
     let mut finished = *sums;
@@ -399,6 +388,8 @@ fn finished<S: Simd, const V: usize>(simd: S, sums: &[S::f32s; V], finish: Finis
 
 #[cfg(test)]
 mod tests {
+    use sensorium_core::testing::{KernelCheck, on_every_instruction_set};
+
     use super::*;
 
     fn noise(count: usize, seed: usize) -> Vec<f32> {
@@ -510,26 +501,18 @@ mod tests {
         }
     }
 
+    struct Sums;
+
+    impl KernelCheck for Sums {
+        fn check<S: Simd>(simd: S, what: &str) {
+            check_convolution(simd, what);
+            check_depthwise(simd, what);
+            check_max_pool(simd, what);
+        }
+    }
+
     #[test]
     fn every_instruction_set_gives_the_sums() {
-        check_convolution(pulp::Scalar, "scalar");
-        check_depthwise(pulp::Scalar, "scalar");
-        check_max_pool(pulp::Scalar, "scalar");
-        #[cfg(target_arch = "x86_64")]
-        if let Some(avx2) = pulp::x86::V3::try_new() {
-            check_convolution(avx2, "AVX2");
-            check_depthwise(avx2, "AVX2");
-            check_max_pool(avx2, "AVX2");
-        }
-        struct Best;
-        impl WithSimd for Best {
-            type Output = ();
-            fn with_simd<S: Simd>(self, simd: S) {
-                check_convolution(simd, "the best");
-                check_depthwise(simd, "the best");
-                check_max_pool(simd, "the best");
-            }
-        }
-        pulp::Arch::new().dispatch(Best);
+        on_every_instruction_set::<Sums>();
     }
 }

@@ -3,7 +3,6 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use anyhow::ensure;
 use clap::{Args, Subcommand, ValueEnum};
 use sensorium_audio::classify::fit::FitSettings;
 use sensorium_audio::classify::recordings::Recordings;
@@ -15,7 +14,7 @@ use sensorium_core::weights;
 use serde_json::json;
 
 use crate::Global;
-use crate::joint::train::shown;
+use crate::training::{ensure_unfinished, shown};
 
 /// The verbs of `audio classify`.
 #[derive(Subcommand)]
@@ -119,11 +118,7 @@ impl Train {
         settings.validate()?;
         let device = global.device()?;
         let recordings = Recordings::open(&self.data)?;
-        ensure!(
-            self.resume || !self.out.join("classifier.json").exists(),
-            "{}: holds a finished run; choose another folder",
-            self.out.display()
-        );
+        ensure_unfinished(&self.out, "classifier.json", self.resume)?;
         let encoder = match &self.weights {
             Some(file) => Some(self.encoder(file, &device)?),
             None => None,

@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, ensure};
 use clap::Args;
-use sensorium_captioning::decode::LengthPenalty;
 use sensorium_captioning::metrics::{Example, Meteor, bleu, cider_d, read_examples, rouge_l, tokenized};
 use sensorium_captioning::scenes::{self, Judged, Scene};
 use sensorium_captioning::{BeamSearch, Captioner, KnownPictures};
@@ -15,6 +14,7 @@ use sensorium_vision::pairs::{self, Pair, Split, parts, read_picture};
 use serde::Serialize;
 use serde_json::json;
 
+use super::Comparison;
 use crate::Global;
 use crate::progress::bar;
 
@@ -35,9 +35,8 @@ pub(crate) struct Eval {
     /// Widths of the beam, one measurement each.
     #[arg(long, value_delimiter = ',', default_value = "1,3,5")]
     beam: Vec<usize>,
-    /// Compare sentences by their score over ((5 + words) / 6)^ALPHA; 0 compares the sums of log-probabilities.
-    #[arg(long, value_name = "ALPHA", default_value_t = 0.0)]
-    length_penalty: f32,
+    #[command(flatten)]
+    comparison: Comparison,
     /// Also score the caption of the training picture that the encoder finds most similar.
     #[arg(long)]
     baseline: bool,
@@ -167,7 +166,7 @@ impl Eval {
     }
 
     fn search(&self, width: usize) -> BeamSearch {
-        BeamSearch { length_penalty: LengthPenalty::Gnmt(self.length_penalty), ..BeamSearch::new(width) }
+        BeamSearch { length_penalty: self.comparison.length_penalty(), ..BeamSearch::new(width) }
     }
 
     /// What is known of made scenes, by picture; of other data, nothing.

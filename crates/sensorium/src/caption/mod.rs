@@ -7,9 +7,24 @@ mod scenes;
 mod speak;
 mod train;
 
-use clap::Subcommand;
+use clap::{Args, Subcommand};
+use sensorium_captioning::decode::LengthPenalty;
 
 use crate::Global;
+
+/// How the sentences of a beam are compared.
+#[derive(Args)]
+pub(crate) struct Comparison {
+    /// Compare sentences by their score over ((5 + words) / 6)^ALPHA; 0 compares the sums of log-probabilities.
+    #[arg(long, value_name = "ALPHA", default_value_t = 0.0)]
+    length_penalty: f32,
+}
+
+impl Comparison {
+    fn length_penalty(&self) -> LengthPenalty {
+        LengthPenalty::Gnmt(self.length_penalty)
+    }
+}
 
 /// What to do with captions.
 #[derive(Subcommand)]

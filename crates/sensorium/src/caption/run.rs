@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 use clap::Args;
 use sensorium_captioning::captioner::DecoderConfig;
-use sensorium_captioning::decode::{LengthPenalty, Sentence};
+use sensorium_captioning::decode::Sentence;
 use sensorium_captioning::{BeamSearch, Captioner, Limits, Sampling, heat_map};
 use sensorium_core::draw::Drawing;
 use sensorium_core::draw::report::{Column, Report, Section, Table};
@@ -16,6 +16,7 @@ use sensorium_vision::io::RgbImage;
 use sensorium_vision::pairs::read_picture;
 use serde::Serialize;
 
+use super::Comparison;
 use crate::Global;
 use crate::pictures::expand;
 use crate::progress::bar;
@@ -40,9 +41,8 @@ pub(crate) struct Run {
     /// How much the groups avoid each other's words.
     #[arg(long, default_value_t = 0.5)]
     diversity: f32,
-    /// Compare sentences by their score over ((5 + words) / 6)^ALPHA; 0 compares the sums of log-probabilities.
-    #[arg(long, value_name = "ALPHA", default_value_t = 0.0)]
-    length_penalty: f32,
+    #[command(flatten)]
+    comparison: Comparison,
     /// Draw words at random instead of searching.
     #[arg(long)]
     sample: bool,
@@ -146,7 +146,7 @@ impl Run {
             return Ok(writeln!(stdout, "{}", serde_json::to_string_pretty(&told)?)?);
         }
         for Told { file, caption, score, .. } in told {
-            writeln!(stdout, "{}\n  {caption}  ({score:.3})", file.display())?;
+            writeln!(stdout, "{}\n  {}  ({score:.3})", file.display(), shown(&caption))?;
         }
         Ok(())
     }
@@ -164,7 +164,7 @@ impl Run {
     fn search(&self) -> BeamSearch {
         BeamSearch {
             width: self.beam,
-            length_penalty: LengthPenalty::Gnmt(self.length_penalty),
+            length_penalty: self.comparison.length_penalty(),
             groups: self.groups,
             diversity: self.diversity,
         }
@@ -200,6 +200,11 @@ impl Run {
     }
 }
 
+/// A sentence for people: one that ended before its first word is not left blank.
+fn shown(caption: &str) -> &str {
+    if caption.is_empty() { "(no words)" } else { caption }
+}
+
 fn words<'a>(captioner: &'a Captioner, sentence: &Sentence) -> Vec<&'a str> {
     sentence.words.iter().map(|word| captioner.words().word(*word)).collect()
 }
@@ -211,7 +216,7 @@ fn strip(picture: &RgbImage, captioner: &Captioner, sentence: &Sentence, grid: u
 /// What the report shows of a picture: where the captioner looked, or without attention the picture alone, then all
 /// sentences of the beam, likeliest first.
 fn section(told: &Told, picture: &RgbImage, strip: Option<Drawing>) -> Section {
-    let section = Section::new(told.file.display().to_string()).paragraph(&told.caption);
+    let section = Section::new(told.file.display().to_string()).paragraph(shown(&told.caption));
     let section = match strip {
         Some(strip) => section.figure(&strip, ""),
         None => section.image(picture.clone(), ""),
@@ -223,7 +228,7 @@ fn section(told: &Told, picture: &RgbImage, strip: Option<Drawing>) -> Section {
     let mut beam: Vec<&Ended> = told.beam.iter().collect();
     beam.sort_by(|a, b| b.score.total_cmp(&a.score));
     let table = Table::new("sentence").column(Column::number("sum of log-probabilities").decimals(3));
-    let row = |table: Table, ended: &Ended| table.row(&ended.caption, [f64::from(ended.score)]);
+    let row = |table: Table, ended: &Ended| table.row(shown(&ended.caption), [f64::from(ended.score)]);
     section.table(&beam.into_iter().fold(table, row))
 }
 

@@ -15,7 +15,7 @@ use sensorium_vision::transforms::{Preprocess, Size};
 use serde_json::json;
 
 use crate::Global;
-use crate::joint::train::shown;
+use crate::training::{ensure_unfinished, shown};
 use crate::vision::Network;
 
 /// `caption train`
@@ -141,10 +141,7 @@ impl Train {
         let out = self.out.display();
         let settings = self.settings();
         settings.validate()?;
-        ensure!(
-            self.resume || !self.out.join("captioner.json").exists(),
-            "{out}: holds a finished run; choose another folder, or give it more --epochs and --resume"
-        );
+        ensure_unfinished(&self.out, "captioner.json", self.resume)?;
         let device = global.device()?;
         let pairs = pairs::read(&self.data)?;
         let splits = parts(&self.data.to_string_lossy(), &pairs, self.seed)?;

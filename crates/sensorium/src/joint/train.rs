@@ -19,6 +19,7 @@ use serde_json::json;
 
 use super::{LossKind, Solver, TextKind, Train, features_of};
 use crate::Global;
+use crate::training::{ensure_unfinished, shown};
 
 impl Train {
     pub(super) fn run(self, global: &Global) -> anyhow::Result<()> {
@@ -29,11 +30,7 @@ impl Train {
         let splits = pairs::parts(&pairs.source, &pairs.items, self.seed)?;
         let part = |wanted| (0..splits.len()).filter(|i| splits[*i] == wanted).collect::<Vec<usize>>();
         let (train, val) = (part(Split::Train), part(Split::Val));
-        ensure!(
-            self.resume || !self.out.join("space.json").exists(),
-            "{}: holds a finished run; choose another folder",
-            self.out.display()
-        );
+        ensure_unfinished(&self.out, "space.json", self.resume)?;
         let features = self.features()?;
         let run = match self.solver {
             Solver::Ridge => None,
@@ -110,10 +107,6 @@ impl Train {
         let config = json!({"data": self.data, "features": features, "training": settings});
         Ok(RunFolder::open(&self.out, &config, self.resume)?)
     }
-}
-
-pub(crate) fn shown(global: &Global) -> Progress {
-    if global.progress() { Progress::Stderr } else { Progress::Quiet }
 }
 
 /// The methods that the five-fold table compares, the best first.

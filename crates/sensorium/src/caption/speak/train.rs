@@ -3,7 +3,6 @@
 use std::io::Write;
 use std::path::PathBuf;
 
-use anyhow::ensure;
 use clap::Args;
 use sensorium_captioning::fit::{FitSettings, Score};
 use sensorium_captioning::speak::{SpeakSettings, pairs};
@@ -14,7 +13,7 @@ use serde_json::json;
 use super::heard;
 use crate::Global;
 use crate::caption::train::eye;
-use crate::joint::train::shown;
+use crate::training::{ensure_unfinished, shown};
 use crate::vision::Network;
 
 /// `caption speak train`
@@ -72,10 +71,7 @@ impl Train {
         let out = self.out.display();
         let settings = SpeakSettings { units: self.units, training: self.training() };
         settings.training.validate()?;
-        ensure!(
-            self.resume || !self.out.join("captioner.json").exists(),
-            "{out}: holds a finished run; choose another folder, or give it more --epochs and --resume"
-        );
+        ensure_unfinished(&self.out, "captioner.json", self.resume)?;
         let device = global.device()?;
         let pairs = heard(&self.data)?;
         let splits = pairs::parts(&self.data.to_string_lossy(), &pairs, self.seed)?;

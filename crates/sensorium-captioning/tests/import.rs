@@ -9,6 +9,7 @@ use rand_chacha::ChaCha8Rng;
 use sensorium_captioning::import::{self, Imported};
 use sensorium_captioning::{Result, WordMap};
 use sensorium_core::device;
+use sensorium_core::testing::check_memory;
 use sensorium_core::weights::{TensorMap, TorchFile};
 
 const CHECKPOINTS: [&str; 3] =
@@ -18,20 +19,10 @@ fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../sensorium-core/tests/golden/captioning").join(name)
 }
 
-/// The most memory that this process has held so far, in bytes; 0 where the system does not say. The tests of this
-/// workspace run in a process each.
-fn most_memory() -> usize {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    line.map_or(0, |line| line.trim().trim_end_matches(" kB").parse::<usize>().unwrap() * 1024)
-}
-
 /// A folder with the word map of the fixtures, and a place for checkpoints.
 struct Desk {
     folder: tempfile::TempDir,
     device: burn::tensor::Device,
-    /// What the process had held at most before the first import.
-    memory: usize,
 }
 
 impl Desk {
@@ -40,7 +31,7 @@ impl Desk {
         let about = std::fs::read(fixture("checkpoint_expected.json")).unwrap();
         let about: serde_json::Value = serde_json::from_slice(&about).unwrap();
         std::fs::write(folder.path().join("WORDMAP.json"), about["word_map"].to_string()).unwrap();
-        Self { folder, device: device::parse("flex").unwrap(), memory: most_memory() }
+        Self { folder, device: device::parse("flex").unwrap() }
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -52,10 +43,9 @@ impl Desk {
         let path = self.path("BEST.pth.tar");
         std::fs::write(&path, bytes).unwrap();
         let start = Instant::now();
-        let imported = import::tutorial(&path, self.path("WORDMAP.json"), &self.device);
+        let read = || import::tutorial(&path, self.path("WORDMAP.json"), &self.device);
+        let imported = check_memory(bytes.len(), read);
         assert!(start.elapsed() < Duration::from_secs(5), "took {:?}", start.elapsed());
-        let grown = most_memory() - self.memory;
-        assert!(grown <= 16 * bytes.len() + (64 << 20), "{grown} bytes more for a file of {}", bytes.len());
         if let Err(fault) = &imported {
             assert!(fault.to_string().contains("BEST.pth.tar"), "must name the file: {fault}");
         }

@@ -8,6 +8,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::test_files::{Pickle, legacy_file, npy_file, npy_object_file, zip_file};
 use super::{TensorMap, TorchFile, load_module, npy, parse_safetensors, save_module, torch, write_safetensors};
+use crate::testing::check_memory;
 use crate::{Result, device};
 
 /// What [`read`](super::read) does once the bytes are there.
@@ -139,28 +140,13 @@ proptest! {
     }
 }
 
-/// Peak size of this process' memory so far, in bytes. The tests of this workspace run in a process each.
-#[cfg(target_os = "linux")]
-fn peak_memory() -> usize {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmPeak:")).unwrap();
-    line.trim().trim_end_matches(" kB").parse::<usize>().unwrap() * 1024
-}
-
 /// `file` is refused for the reason given, or holds no tensor, and reading it takes little memory.
 #[track_caller]
 fn check_bomb(file: &[u8], reason: Option<&str>) {
-    #[cfg(target_os = "linux")]
-    let before = peak_memory();
-    match (parse(file), reason) {
+    match (check_memory(file.len(), || parse(file)), reason) {
         (Err(error), Some(part)) => assert!(error.to_string().contains(part), "{error}"),
         (Ok(tensors), None) => assert!(tensors.is_empty()),
         (result, _) => panic!("{result:?} where {reason:?} was expected"),
-    }
-    #[cfg(target_os = "linux")]
-    {
-        let grown = peak_memory() - before;
-        assert!(grown <= 16 * file.len() + (256 << 20), "{grown} bytes more for a file of {}", file.len());
     }
 }
 

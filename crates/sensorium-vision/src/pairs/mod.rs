@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 
 use sensorium_core::Error as CoreError;
 use serde::{Deserialize, Serialize};
-pub use split::{folds, parts};
+pub use split::{ensure_part, folds, parts};
 
 use crate::io::{self, Alpha, Decoding, RgbImage};
 use crate::{Error, Result};

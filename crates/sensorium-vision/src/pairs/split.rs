@@ -32,10 +32,11 @@ pub fn folds(groups: &[&str], count: usize, seed: u64) -> Vec<usize> {
 }
 
 /// The split of each pair: the data set's own where every pair has one, else one by group: a tenth of the pairs for
-/// validation, a tenth for test, fixed by `seed`.
+/// validation, a tenth for test, fixed by `seed`. A data set's own split may leave validation out; who needs it asks
+/// [`ensure_part`].
 ///
 /// # Errors
-/// If only some pairs name a split, or a part that is needed comes out empty.
+/// If only some pairs name a split, or training or test comes out empty.
 pub fn parts<P>(source: &str, pairs: &[Pair<P>], seed: u64) -> Result<Vec<Split>> {
     let given: Vec<Option<Split>> = pairs.iter().map(|pair| pair.split).collect();
     let splits = match given.iter().filter(|split| split.is_some()).count() {
@@ -46,16 +47,22 @@ pub fn parts<P>(source: &str, pairs: &[Pair<P>], seed: u64) -> Result<Vec<Split>
             return Err(Error::pairs(source, rule));
         }
     };
-    for part in [Split::Train, Split::Val, Split::Test] {
-        if !splits.contains(&part) {
-            let rule = format!(
-                "no pair is left for {part:?}; {} pairs are too few, or their split leaves it out",
-                pairs.len()
-            );
-            return Err(Error::pairs(source, rule));
-        }
-    }
+    ensure_part(source, &splits, Split::Train)?;
+    ensure_part(source, &splits, Split::Test)?;
     Ok(splits)
+}
+
+/// Checks that a pair is left for `part`.
+///
+/// # Errors
+/// If none is.
+pub fn ensure_part(source: &str, splits: &[Split], part: Split) -> Result<()> {
+    if splits.contains(&part) {
+        return Ok(());
+    }
+    let pairs = splits.len();
+    let rule = format!("no pair is left for {part:?}; {pairs} pairs are too few, or their split leaves it out");
+    Err(Error::pairs(source, rule))
 }
 
 fn by_group<P>(pairs: &[Pair<P>], seed: u64) -> Vec<Split> {
@@ -149,6 +156,11 @@ mod tests {
         assert_eq!(parts("x", &some, 0).unwrap().len(), 3);
         some[0].split = Some(Split::Train);
         assert!(parts("x", &some, 0).unwrap_err().to_string().contains("1 of 3 pairs name a split"));
-        assert!(parts("x", &some[..1], 0).unwrap_err().to_string().contains("no pair is left for Val"));
+        assert!(parts("x", &some[..1], 0).unwrap_err().to_string().contains("no pair is left for Test"));
+        some[1].split = Some(Split::Test);
+        some[2].split = Some(Split::Test);
+        let splits = parts("x", &some, 0).unwrap();
+        let fault = ensure_part("x", &splits, Split::Val).unwrap_err().to_string();
+        assert!(fault.contains("no pair is left for Val; 3 pairs are too few"), "{fault}");
     }
 }

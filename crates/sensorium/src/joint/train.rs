@@ -28,6 +28,7 @@ impl Train {
         let device = global.device()?;
         let pairs = Pairs::open(&self.data)?;
         let splits = pairs::parts(&pairs.source, &pairs.items, self.seed)?;
+        pairs::ensure_part(&pairs.source, &splits, Split::Val)?;
         let part = |wanted| (0..splits.len()).filter(|i| splits[*i] == wanted).collect::<Vec<usize>>();
         let (train, val) = (part(Split::Train), part(Split::Val));
         ensure_unfinished(&self.out, "space.json", self.resume)?;

@@ -3,26 +3,28 @@
 use std::path::Path;
 
 use burn::module::Module;
+use burn::nn::Linear;
 use burn::tensor::{Device, Tensor};
 use image::RgbImage;
 use rand_chacha::ChaCha8Rng;
 use sensorium_core::Error as CoreError;
 use sensorium_core::files::write_atomic;
-use sensorium_core::weights::{self, Allow, load_into, tensors_of, write_safetensors};
+use sensorium_core::weights::{self, Allow, TensorMap, load_into, tensors_of, write_safetensors};
 use sensorium_vision::pool::adaptive_avg_pool2d;
 use sensorium_vision::transforms::Preprocess;
 use sensorium_vision::{Encoder, EncoderConfig, FoldedEncoder};
 use serde::{Deserialize, Serialize};
 
-use crate::attend::{AttentionDecoder, AttentionDecoderConfig, CpuDecoder, Focus};
-use crate::decode::{BeamSearch, Found, Limits, Sampling, Sentence};
+use crate::attend::{AttentionDecoder, AttentionDecoderConfig, AttentionState, CpuDecoder, CpuState, Focus};
+use crate::decode::{BeamSearch, Followers, Found, Limits, NextWords, Row, Sampling, Sentence};
 use crate::practice::{Practice, mixed};
-use crate::show_and_tell::{Reading, ShowAndTell, ShowAndTellConfig};
-use crate::{Result, WordMap};
+use crate::show_and_tell::{Reading, ShowAndTell, ShowAndTellConfig, ShowAndTellState};
+use crate::{Result, WordMap, components};
 
 const ABOUT: &str = "captioner.json";
 const WORDS: &str = "words.json";
 const ENCODER: &str = "encoder.safetensors";
+const COMPONENTS: &str = "components.safetensors";
 const DECODER: &str = "decoder.safetensors";
 const FORMAT: &str = "captioner";
 
@@ -33,6 +35,9 @@ pub struct CaptionerConfig {
     pub encoder: EncoderConfig,
     /// The encoder's layers whose maps the decoder sees, their channels one after the other.
     pub layers: Vec<String>,
+    /// As many principal components of these channels as the decoder sees in their place, if it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub components: Option<usize>,
     /// What a picture goes through before the encoder.
     pub preprocess: Preprocess,
     /// The decoder.
@@ -80,7 +85,7 @@ impl DecoderConfig {
         }
     }
 
-    /// Channels of the encoder's maps.
+    /// Channels of the encoder's maps, or their components.
     pub fn features(&self) -> usize {
         match self {
             Self::Attend { sizes, .. } => sizes.features,
@@ -123,11 +128,16 @@ pub enum Decoder {
     ShowAndTell(ShowAndTell),
 }
 
-/// What a decoder sees of an encoder's maps, each `[batch, channels, height, width]`: the rows of a grid one after the
+/// The positions of an encoder's maps, each `[batch, channels, height, width]`: the rows of a grid one after the
 /// other, at each position the channels of all maps, `[batch, grid², channels of all]`.
 pub(crate) fn view(maps: Vec<Tensor<4>>, grid: usize) -> Tensor<3> {
     let maps = maps.into_iter().map(|map| adaptive_avg_pool2d(map, [grid, grid])).collect();
     Tensor::cat(maps, 1).flatten::<3>(2, 3).swap_dims(1, 2)
+}
+
+/// What a decoder sees of a map `[batch, positions, channels]`: the map itself, or its components.
+pub(crate) fn seen(map: Tensor<3>, components: Option<&Linear>) -> Tensor<3> {
+    components.map_or_else(|| map.clone(), |components| components.forward(map.clone()))
 }
 
 /// A [`Decoder`] for searching.
@@ -141,25 +151,69 @@ pub enum Searcher {
     ShowAndTell(ShowAndTell),
 }
 
+/// What a [`Searcher`] knows after the words so far.
+#[derive(Debug)]
+pub enum SearcherState {
+    /// Of [`Searcher::Cpu`].
+    Cpu(CpuState),
+    /// Of [`Searcher::Attend`].
+    Attend(AttentionState),
+    /// Of [`Searcher::ShowAndTell`].
+    ShowAndTell(ShowAndTellState),
+}
+
 impl Searcher {
     /// Searches for a sentence for each of `view` `[pictures, positions, features]`, which [`Captioner::view`] makes; Show
     /// and Tell sees one position.
     pub fn search(&self, view: Tensor<3>, search: &BeamSearch, limits: &Limits) -> Vec<Found> {
         let pictures = view.dims()[0];
-        match self {
-            Self::Cpu(decoder) => search.search(decoder, decoder.start(view), pictures, limits),
-            Self::Attend(decoder) => search.search(decoder, decoder.start(view), pictures, limits),
-            Self::ShowAndTell(model) => search.search(model, model.start(view.squeeze_dim(1)), pictures, limits),
-        }
+        search.search(self, self.start(view), pictures, limits)
     }
 
     /// Draws a sentence for each of `view` `[pictures, positions, features]`, as [`search`](Self::search) takes it.
     pub fn sample(&self, view: Tensor<3>, sampling: &Sampling, limits: &Limits) -> Vec<Sentence> {
         let pictures = view.dims()[0];
+        sampling.draw(self, self.start(view), pictures, limits)
+    }
+
+    /// The state before the first word, a row for each of `view`, as [`search`](Self::search) takes it.
+    pub fn start(&self, view: Tensor<3>) -> SearcherState {
         match self {
-            Self::Cpu(decoder) => sampling.draw(decoder, decoder.start(view), pictures, limits),
-            Self::Attend(decoder) => sampling.draw(decoder, decoder.start(view), pictures, limits),
-            Self::ShowAndTell(model) => sampling.draw(model, model.start(view.squeeze_dim(1)), pictures, limits),
+            Self::Cpu(decoder) => SearcherState::Cpu(decoder.start(view)),
+            Self::Attend(decoder) => SearcherState::Attend(decoder.start(view)),
+            Self::ShowAndTell(model) => SearcherState::ShowAndTell(model.start(view.squeeze_dim(1))),
+        }
+    }
+}
+
+impl NextWords for Searcher {
+    type State = SearcherState;
+
+    fn vocab(&self) -> usize {
+        match self {
+            Self::Cpu(decoder) => decoder.vocab(),
+            Self::Attend(decoder) => decoder.vocab(),
+            Self::ShowAndTell(model) => model.vocab(),
+        }
+    }
+
+    /// # Panics
+    /// If the state is another kind of decoder's.
+    fn next(&self, state: &SearcherState, rows: &[Row]) -> (SearcherState, Followers) {
+        match (self, state) {
+            (Self::Cpu(decoder), SearcherState::Cpu(state)) => {
+                let (state, followers) = decoder.next(state, rows);
+                (SearcherState::Cpu(state), followers)
+            }
+            (Self::Attend(decoder), SearcherState::Attend(state)) => {
+                let (state, followers) = decoder.next(state, rows);
+                (SearcherState::Attend(state), followers)
+            }
+            (Self::ShowAndTell(model), SearcherState::ShowAndTell(state)) => {
+                let (state, followers) = model.next(state, rows);
+                (SearcherState::ShowAndTell(state), followers)
+            }
+            _ => panic!("the state of another kind of decoder"),
         }
     }
 }
@@ -228,7 +282,7 @@ impl Decoder {
         }
     }
 
-    pub(crate) fn load(self, tensors: weights::TensorMap) -> Result<Self> {
+    pub(crate) fn load(self, tensors: TensorMap) -> Result<Self> {
         Ok(match self {
             Self::Attend(decoder) => Self::Attend(load_into(decoder, &tensors, Allow::NOTHING)?),
             Self::ShowAndTell(model) => Self::ShowAndTell(model.load(tensors)?),
@@ -236,12 +290,33 @@ impl Decoder {
     }
 
     /// The decoder's tensors, in the names of its kind's files.
-    pub(crate) fn tensors(&self) -> weights::TensorMap {
+    pub(crate) fn tensors(&self) -> TensorMap {
         match self {
             Self::Attend(decoder) => tensors_of(decoder),
             Self::ShowAndTell(model) => model.tensors(),
         }
     }
+}
+
+/// The tensors of a captioner's parts.
+#[derive(Debug, Clone)]
+pub struct CaptionerTensors {
+    /// The encoder's, under torchvision's names.
+    pub encoder: TensorMap,
+    /// Where the decoder sees components, the layer that makes them of the encoder's channels: `weight`
+    /// `[components, channels]` and `bias`.
+    pub components: Option<TensorMap>,
+    /// The decoder's, under the tutorial's names.
+    pub decoder: TensorMap,
+}
+
+/// The parts of a [`Captioner`].
+pub(crate) struct CaptionerParts {
+    pub(crate) config: CaptionerConfig,
+    pub(crate) encoder: Encoder,
+    pub(crate) components: Option<Linear>,
+    pub(crate) decoder: Decoder,
+    pub(crate) words: WordMap,
 }
 
 /// Tells in words what pictures show.
@@ -263,24 +338,19 @@ pub struct Captioner {
     config: CaptionerConfig,
     encoder: Encoder,
     folded: FoldedEncoder,
+    components: Option<Linear>,
     decoder: Decoder,
     searcher: Searcher,
     words: WordMap,
 }
 
 impl Captioner {
-    /// Puts a captioner together from parts with these tensors, under torchvision's and the tutorial's names.
+    /// Puts a captioner together from its parts' tensors.
     ///
     /// # Errors
     /// If a setting is out of range, tensors are missing, left over or of another shape, or the parts do not fit each
     /// other: the words the decoder, the decoder the encoder's map.
-    pub fn new(
-        config: CaptionerConfig,
-        encoder: weights::TensorMap,
-        decoder: weights::TensorMap,
-        words: WordMap,
-        device: &Device,
-    ) -> Result<Self> {
+    pub fn new(config: CaptionerConfig, tensors: CaptionerTensors, words: WordMap, device: &Device) -> Result<Self> {
         config.validate()?;
         if words.len() != config.decoder.vocab() {
             let rule = format!(
@@ -290,16 +360,31 @@ impl Captioner {
             );
             return Err(CoreError::config("words in the word map", words.len(), rule).into());
         }
-        let encoder = config.encoder.init(device).load(encoder)?;
+        let encoder = config.encoder.init(device).load(tensors.encoder)?;
         let folded = encoder.fold();
-        let decoder = config.decoder.init(device).load(decoder)?;
         let maps = folded.features(Tensor::zeros([1, 3, 64, 64], device), &config.layers())?;
         let channels: usize = maps.iter().map(|map| map.dims()[1]).sum();
-        if channels != config.decoder.features() {
-            let rule = format!("must be {channels}, the channels of the encoder's {}", config.layers.join(" and "));
+        let of_layers = format!("the channels of the encoder's {}", config.layers.join(" and "));
+        let (features, what) = match config.components {
+            Some(count) if !(1..=channels).contains(&count) => {
+                return Err(
+                    CoreError::config("components", count, format!("must be 1 to {channels}, {of_layers}")).into()
+                );
+            }
+            Some(count) => (count, format!("the components of {of_layers}")),
+            None => (channels, of_layers),
+        };
+        if features != config.decoder.features() {
+            let rule = format!("must be {features}, {what}");
             return Err(CoreError::config("decoder.features", config.decoder.features(), rule).into());
         }
-        Ok(Self { config, encoder, folded, searcher: decoder.searcher(), decoder, words })
+        let components = config.components.map(|count| {
+            let layer = components::layer(channels, count, device);
+            load_into(layer, &tensors.components.unwrap_or_else(|| TensorMap::new(COMPONENTS)), Allow::NOTHING)
+        });
+        let decoder = config.decoder.init(device).load(tensors.decoder)?;
+        let searcher = decoder.searcher();
+        Ok(Self { config, encoder, folded, components: components.transpose()?, searcher, decoder, words })
     }
 
     /// Reads a captioner from the folder it was saved in.
@@ -310,13 +395,19 @@ impl Captioner {
         let folder = folder.as_ref();
         let about = folder.join(ABOUT);
         let text = std::fs::read(&about).map_err(CoreError::io(&about, "read"))?;
-        let config = serde_json::from_slice(&text).map_err(|e| CoreError::format(&about, FORMAT, e.to_string()))?;
+        let config: CaptionerConfig =
+            serde_json::from_slice(&text).map_err(|e| CoreError::format(&about, FORMAT, e.to_string()))?;
         let words = WordMap::read(folder.join(WORDS))?;
-        Self::new(config, weights::read(folder.join(ENCODER))?, weights::read(folder.join(DECODER))?, words, device)
+        let tensors = CaptionerTensors {
+            encoder: weights::read(folder.join(ENCODER))?,
+            components: config.components.map(|_| weights::read(folder.join(COMPONENTS))).transpose()?,
+            decoder: weights::read(folder.join(DECODER))?,
+        };
+        Self::new(config, tensors, words, device)
     }
 
-    /// Writes the captioner into a folder: `captioner.json`, `words.json`, `encoder.safetensors` and
-    /// `decoder.safetensors`.
+    /// Writes the captioner into a folder: `captioner.json`, `words.json`, `encoder.safetensors`,
+    /// `decoder.safetensors`, and if it has them `components.safetensors`.
     ///
     /// # Errors
     /// If the folder cannot be made or written.
@@ -324,15 +415,19 @@ impl Captioner {
         let folder = folder.as_ref();
         std::fs::create_dir_all(folder).map_err(CoreError::io(folder, "create"))?;
         write_safetensors(folder.join(ENCODER), &self.encoder.tensors())?;
+        if let Some(components) = &self.components {
+            write_safetensors(folder.join(COMPONENTS), &tensors_of(components))?;
+        }
         write_safetensors(folder.join(DECODER), &self.decoder.tensors())?;
         self.words.write(folder.join(WORDS))?;
         let about = serde_json::to_vec_pretty(&self.config).expect("plain numbers and names");
         Ok(write_atomic(folder.join(ABOUT), &about)?)
     }
 
-    /// What it is made of, its encoder, its decoder and its words.
-    pub(crate) fn into_parts(self) -> (CaptionerConfig, Encoder, Decoder, WordMap) {
-        (self.config, self.encoder, self.decoder, self.words)
+    /// What it is made of, its encoder, components, decoder and words.
+    pub(crate) fn into_parts(self) -> CaptionerParts {
+        let Self { config, encoder, components, decoder, words, .. } = self;
+        CaptionerParts { config, encoder, components, decoder, words }
     }
 
     /// What it is made of.
@@ -360,11 +455,26 @@ impl Captioner {
         Limits::tutorial(self.words.start(), self.words.end())
     }
 
-    /// What the decoder sees of pictures that were made a network's input: `[batch, 3, height, width]` to
-    /// `[batch, positions, features]`.
-    pub fn view(&self, input: Tensor<4>) -> Tensor<3> {
+    /// What the encoder sees of pictures that were made a network's input, at the positions that the decoder chooses
+    /// among: `[batch, 3, height, width]` to `[batch, positions, channels]`.
+    pub fn map(&self, input: Tensor<4>) -> Tensor<3> {
         let maps = self.folded.features(input, &self.config.layers()).expect("the layers were found when it was made");
         view(maps, self.config.decoder.grid())
+    }
+
+    /// What the decoder sees of pictures that were made a network's input: `[batch, 3, height, width]` to
+    /// `[batch, positions, features]`. This is the encoder's [`map`](Self::map), or its components.
+    pub fn view(&self, input: Tensor<4>) -> Tensor<3> {
+        seen(self.map(input), self.components.as_ref())
+    }
+
+    /// Pictures as the encoder reads them, `[pictures, 3, height, width]`.
+    ///
+    /// # Panics
+    /// If there is no picture.
+    pub fn input(&self, pictures: &[RgbImage]) -> Tensor<4> {
+        let device = self.encoder.devices().swap_remove(0);
+        self.config.preprocess.batch(pictures, &device)
     }
 
     /// What the decoder sees of pictures, `[pictures, positions, features]`.
@@ -372,8 +482,7 @@ impl Captioner {
     /// # Panics
     /// If there is no picture.
     pub fn look(&self, pictures: &[RgbImage]) -> Tensor<3> {
-        let device = self.encoder.devices().swap_remove(0);
-        self.view(self.config.preprocess.batch(pictures, &device))
+        self.view(self.input(pictures))
     }
 
     /// Searches for a sentence for each picture.
@@ -394,7 +503,7 @@ impl Captioner {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use sensorium_core::device;
     use sensorium_vision::resnet::ResNetConfig;
     use sensorium_vision::transforms::Normalise;
@@ -405,25 +514,27 @@ mod tests {
         WordMap::build([["a", "red", "ball"].as_slice()].into_iter(), 0)
     }
 
-    fn config(decoder: DecoderConfig) -> CaptionerConfig {
+    pub(crate) fn config(decoder: DecoderConfig) -> CaptionerConfig {
         CaptionerConfig {
             encoder: EncoderConfig::ResNet(ResNetConfig { classes: 0, ..ResNetConfig::tiny() }),
             layers: vec!["layer4".to_string()],
+            components: None,
             preprocess: Preprocess::stretched(48, 48, Normalise::IMAGENET),
             decoder,
         }
     }
 
-    fn decoders() -> [DecoderConfig; 2] {
+    pub(crate) fn decoders() -> [DecoderConfig; 2] {
         let sizes = AttentionDecoderConfig::new(7, 128).with_attention(5).with_embedding(6).with_hidden(9);
         let told = ShowAndTellConfig::new(7, 128).with_embedding(6).with_hidden(5);
         [DecoderConfig::Attend { grid: 3, sizes }, DecoderConfig::ShowAndTell(told)]
     }
 
-    fn captioner(config: CaptionerConfig, device: &Device) -> Result<Captioner> {
+    pub(crate) fn captioner(config: CaptionerConfig, device: &Device) -> Result<Captioner> {
         let encoder = config.encoder.init(device).tensors();
+        let components = config.components.map(|count| tensors_of(&components::layer(128, count, device)));
         let decoder = config.decoder.init(device).tensors();
-        Captioner::new(config, encoder, decoder, words(), device)
+        Captioner::new(config, CaptionerTensors { encoder, components, decoder }, words(), device)
     }
 
     #[test]
@@ -431,9 +542,17 @@ mod tests {
         let device = device::parse("flex").unwrap();
         let pictures =
             [RgbImage::from_fn(60, 40, |x, y| image::Rgb([4 * x as u8, 5 * y as u8, 90])), RgbImage::new(9, 9)];
-        for decoder in decoders() {
+        let [attends, told] = decoders();
+        let of_components = CaptionerConfig {
+            components: Some(5),
+            ..config(DecoderConfig::Attend {
+                grid: 3,
+                sizes: AttentionDecoderConfig::new(7, 5).with_attention(5).with_embedding(6).with_hidden(9),
+            })
+        };
+        for config in [config(attends), config(told), of_components] {
             let folder = tempfile::tempdir().unwrap();
-            let made = captioner(config(decoder), &device).unwrap();
+            let made = captioner(config, &device).unwrap();
             made.save(folder.path()).unwrap();
             let read = Captioner::load(folder.path(), &device).unwrap();
             assert_eq!(read.config(), made.config());
@@ -457,7 +576,8 @@ mod tests {
                 ..config(DecoderConfig::Attend { grid: 3, sizes })
             };
             let decoder = config.decoder.init(&device).tensors();
-            let captioner = Captioner::new(config, encoder.clone(), decoder, words(), &device).unwrap();
+            let tensors = CaptionerTensors { encoder: encoder.clone(), components: None, decoder };
+            let captioner = Captioner::new(config, tensors, words(), &device).unwrap();
             captioner.look(std::slice::from_ref(&picture))
         };
         let both = look(&["layer4", "layer3"], 192);
@@ -483,6 +603,17 @@ mod tests {
         ] {
             assert!(fault.contains(part), "{fault}");
         }
+        let of = |components| {
+            let config = CaptionerConfig { components: Some(components), ..config(decoders()[0].clone()) };
+            captioner(config, &device).unwrap_err().to_string()
+        };
+        assert!(
+            of(0).starts_with("components = 0: must be 1 to 128, the channels of the encoder's layer4"),
+            "{}",
+            of(0)
+        );
+        assert!(of(129).starts_with("components = 129"), "{}", of(129));
+        assert!(of(5).starts_with("decoder.features = 128: must be 5, the components of"), "{}", of(5));
         let fault = |layers: &[&str]| {
             let layers = layers.iter().map(|layer| layer.to_string()).collect();
             let config = CaptionerConfig { layers, ..config(decoders()[0].clone()) };

@@ -3,21 +3,27 @@
 
 use burn::grad_clipping::GradientClippingConfig;
 use burn::module::{Module, ParamGroup};
+use burn::nn::Linear;
 use burn::optim::AdamConfig;
 use burn::tensor::{Device, Tensor, TensorData};
 use image::RgbImage;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use sensorium_core::Error as CoreError;
-use sensorium_core::train::{Metrics, Progress, Row, RunFolder, Select, Task, Trainer, shuffled_batches};
-use sensorium_core::weights::TensorMap;
+use sensorium_core::train::{
+    Metrics, Progress, Row, RunFolder, Select, Task, Trainer, shuffled_batches, warm_up_and_cosine,
+};
+use sensorium_core::weights::{TensorMap, tensors_of};
 use sensorium_vision::pairs::{Pair, read_picture};
 use sensorium_vision::transforms::Preprocess;
 use sensorium_vision::{Encoder, EncoderConfig, FoldedEncoder, FrozenNorms};
 use serde::{Deserialize, Serialize};
 
 use crate::attend::{AttentionDecoderConfig, Focus, ints, numbers};
-use crate::captioner::{Captioner, CaptionerConfig, Decoder, DecoderConfig, view};
+use crate::captioner::{
+    Captioner, CaptionerConfig, CaptionerParts, CaptionerTensors, Decoder, DecoderConfig, seen, view,
+};
+use crate::components;
 use crate::decode::{BeamSearch, Limits, Sampling};
 use crate::loss::{caption_means, doubly_stochastic, hard_attention, word_log_probs};
 use crate::metrics::{CiderIdReferences, CiderIds, CiderVariant, Example, bleu, cider_d};
@@ -30,6 +36,9 @@ const BATCH: usize = 16;
 /// The most numbers that the maps of a frozen encoder may have to be kept: 4 GiB. Beyond, they are made anew for each
 /// batch.
 const MOST_KEPT: usize = 1 << 30;
+
+/// The most pictures that components are found of.
+const MOST_FOR_COMPONENTS: usize = 5000;
 
 /// What training seeks.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -79,6 +88,42 @@ impl Score {
     }
 }
 
+/// How the learning rate falls, when training ends, and which epoch's weights are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Schedule {
+    /// As the pictures to measure on say, which is the tutorial's way.
+    Plateau {
+        /// The measure whose best epoch is kept.
+        select: Score,
+        /// The learning rate shrinks each time that so many more epochs have passed without a better score.
+        shrink_after: usize,
+        /// What it is multiplied by then.
+        shrink: f64,
+        /// Training ends when so many epochs have passed without a better score.
+        patience: usize,
+    },
+    /// Along a cosine to 0 over all epochs, and the last one's weights are kept: no picture to measure on is needed.
+    Cosine,
+}
+
+impl Schedule {
+    /// The tutorial's: by BLEU-4, with a patience of 20 epochs.
+    pub const TUTORIAL: Self = Self::Plateau { select: Score::Bleu4, shrink_after: 8, shrink: 0.8, patience: 20 };
+
+    fn validate(&self) -> Result<()> {
+        let Self::Plateau { shrink_after, shrink, patience, .. } = *self else { return Ok(()) };
+        let counts = [("shrink_after", shrink_after), ("patience", patience)];
+        if let Some((field, value)) = counts.into_iter().find(|(_, value)| *value == 0) {
+            return Err(CoreError::config(field, value, "must be at least 1").into());
+        }
+        if !(shrink.is_finite() && shrink > 0.0) {
+            return Err(CoreError::config("shrink", shrink, "must be more than 0").into());
+        }
+        Ok(())
+    }
+}
+
 /// Training the encoder along.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct FineTune {
@@ -94,6 +139,9 @@ pub struct FineTune {
 pub struct FitSettings {
     /// Positions along a side that attention chooses among; 0 for Show and Tell, which has none.
     pub grid: usize,
+    /// As many principal components of the layers' channels, over the pictures to learn from, as the decoder sees in
+    /// their place: for few pictures. `None` for the channels themselves.
+    pub components: Option<usize>,
     /// Features of the space in which map and state meet.
     pub attention: usize,
     /// Features of a word's vector.
@@ -122,14 +170,8 @@ pub struct FitSettings {
     pub fine_tune: Option<FineTune>,
     /// What each element of a gradient is clamped to, in both directions.
     pub clamp: f32,
-    /// The measure whose best epoch is kept, and after which the learning rate and the end of training follow.
-    pub select: Score,
-    /// The learning rate shrinks each time that so many more epochs have passed without a better score.
-    pub shrink_after: usize,
-    /// What it is multiplied by then.
-    pub shrink: f64,
-    /// Training ends when so many epochs have passed without a better score.
-    pub patience: usize,
+    /// How the learning rate falls, when training ends, and which epoch's weights are kept.
+    pub schedule: Schedule,
     /// What all randomness follows from.
     pub seed: u64,
 }
@@ -139,6 +181,7 @@ impl FitSettings {
     pub fn tutorial(seed: u64) -> Self {
         Self {
             grid: 14,
+            components: None,
             attention: 512,
             embedding: 512,
             hidden: 512,
@@ -153,10 +196,7 @@ impl FitSettings {
             objective: Objective::Words { own_words_step: 0.0, own_words_most: 0.0 },
             fine_tune: None,
             clamp: 5.0,
-            select: Score::Bleu4,
-            shrink_after: 8,
-            shrink: 0.8,
-            patience: 20,
+            schedule: Schedule::TUTORIAL,
             seed,
         }
     }
@@ -173,17 +213,23 @@ impl FitSettings {
             ("longest", self.longest),
             ("epochs", self.epochs),
             ("batch", self.batch),
-            ("shrink_after", self.shrink_after),
-            ("patience", self.patience),
         ] {
             if value == 0 {
                 return Err(CoreError::config(field, value, "must be at least 1").into());
             }
         }
+        if self.components == Some(0) {
+            return Err(CoreError::config("components", 0, "must be at least 1").into());
+        }
+        if self.components.is_some() && self.fine_tune.is_some() {
+            let rule = "must be none where the encoder is trained along: its components would not stay";
+            return Err(CoreError::config("components", self.components.unwrap_or(0), rule).into());
+        }
         if self.grid > 64 {
             return Err(CoreError::config("grid", self.grid, "must be at most 64; 0 for Show and Tell").into());
         }
-        let positive = [("lr", self.learning_rate), ("clamp", f64::from(self.clamp)), ("shrink", self.shrink)];
+        self.schedule.validate()?;
+        let positive = [("lr", self.learning_rate), ("clamp", f64::from(self.clamp))];
         if let Some((field, value)) = positive.into_iter().find(|(_, value)| !(value.is_finite() && *value > 0.0)) {
             return Err(CoreError::config(field, value, "must be more than 0").into());
         }
@@ -205,6 +251,15 @@ impl FitSettings {
             return Err(CoreError::config("dropout", self.dropout, "must be at least 0 and less than 1").into());
         }
         Ok(())
+    }
+
+    /// The settings that must stay as they were where a run is resumed: all of them, but that it may have more epochs
+    /// where the learning rate does not fall along with them.
+    pub fn of_one_run(&self) -> Self {
+        match self.schedule {
+            Schedule::Plateau { .. } => Self { epochs: 0, ..self.clone() },
+            Schedule::Cosine => self.clone(),
+        }
     }
 
     fn decoder(&self, vocab: usize, features: usize) -> DecoderConfig {
@@ -238,14 +293,14 @@ pub struct Eye {
     pub preprocess: Preprocess,
 }
 
-/// Pictures with sentences to learn from, and others that say when to stop.
+/// Pictures with sentences to learn from, and others to measure on.
 #[derive(Debug, Clone, Copy)]
 pub struct Lesson<'a> {
     /// All pairs.
     pub pairs: &'a [Pair],
     /// The numbers of those to learn from.
     pub train: &'a [usize],
-    /// The numbers of those to measure on.
+    /// The numbers of those to measure on after each epoch; there may be none where the [`Schedule`] needs none.
     pub val: &'a [usize],
 }
 
@@ -259,7 +314,7 @@ impl Lesson<'_> {
 /// A trained captioner and how it came about.
 #[derive(Debug)]
 pub struct Fitted {
-    /// The captioner, with the weights of the epoch of the best score.
+    /// The captioner, with the weights that the schedule keeps.
     pub captioner: Captioner,
     /// What was measured, epoch by epoch.
     pub history: Vec<Row>,
@@ -284,13 +339,13 @@ fn words_of(pair: &Pair) -> Vec<Vec<String>> {
 }
 
 impl FitSettings {
-    /// Trains a new captioner. After each epoch it tells about the pictures of `val`, each word the likeliest, and the
-    /// weights of the best score are kept. With a run folder, training can be killed and resumed; the same settings give
-    /// the same weights.
+    /// Trains a new captioner. After each epoch it tells about the pictures of `val`, each word the likeliest; which
+    /// epoch's weights are kept is up to the schedule. With a run folder, training can be killed and resumed; the same
+    /// settings give the same weights.
     ///
     /// # Errors
-    /// If a setting is out of range, a picture cannot be read, no caption is left to learn from, the loss is no longer
-    /// finite, or the run folder cannot be used.
+    /// If a setting is out of range, a picture cannot be read, no caption is left to learn from, no picture to measure on
+    /// for a schedule that needs one, the loss is no longer finite, or the run folder cannot be used.
     pub fn fit(
         &self,
         lesson: Lesson,
@@ -307,15 +362,21 @@ impl FitSettings {
         let encoder = eye.encoder.init(device).load(eye.weights)?;
         let layers: Vec<&str> = eye.layers.iter().map(String::as_str).collect();
         let maps = encoder.features(Tensor::zeros([1, 3, 64, 64], device), &layers)?;
+        let channels = maps.iter().map(|map| map.dims()[1]).sum();
+        let grid = self.grid.max(1);
+        let reader = Reader { pairs: lesson.pairs, layers, preprocess: &eye.preprocess, grid, components: None };
+        let find = |count| reader.find_components(&encoder.fold(), lesson.train, count, device);
+        let components = self.components.map(find).transpose()?;
         let config = CaptionerConfig {
-            decoder: self.decoder(words.len(), maps.iter().map(|map| map.dims()[1]).sum()),
+            decoder: self.decoder(words.len(), self.components.unwrap_or(channels)),
             encoder: eye.encoder,
             layers: eye.layers,
+            components: self.components,
             preprocess: eye.preprocess,
         };
         learning.seed(self.seed);
         let decoder = config.decoder.init(&learning);
-        self.train(Begun { config, encoder, decoder, words }, lesson, run, progress, device)
+        self.train(CaptionerParts { config, encoder, components, decoder, words }, lesson, run, progress, device)
     }
 
     /// Trains a captioner further, as [`fit`](Self::fit) does a new one: towards another objective, its encoder along
@@ -331,23 +392,32 @@ impl FitSettings {
         progress: Progress,
         device: &Device,
     ) -> Result<Fitted> {
-        self.validate()?;
-        let (config, encoder, decoder, words) = captioner.into_parts();
+        let parts = captioner.into_parts();
+        Self { components: parts.config.components, ..self.clone() }.validate()?;
         let learning = device.clone().autodiff();
-        let decoder = config.decoder.init(&learning).load(decoder.tensors())?;
-        self.train(Begun { config, encoder, decoder, words }, lesson, run, progress, device)
+        let decoder = parts.config.decoder.init(&learning).load(parts.decoder.tensors())?;
+        self.train(CaptionerParts { decoder, ..parts }, lesson, run, progress, device)
     }
 
+    /// Trains the decoder of `parts`, which is on an autodiff device.
     fn train(
         &self,
-        begun: Begun,
+        parts: CaptionerParts,
         lesson: Lesson,
         run: Option<RunFolder>,
         progress: Progress,
         device: &Device,
     ) -> Result<Fitted> {
-        let Begun { config, encoder, decoder, words } = begun;
-        let course = Course::new(self, &config, &encoder, lesson, &words, device)?;
+        let CaptionerParts { config, encoder, components, decoder, words } = parts;
+        let reader = Reader {
+            pairs: lesson.pairs,
+            layers: config.layers(),
+            preprocess: &config.preprocess,
+            grid: config.decoder.grid(),
+            components: components.as_ref(),
+        };
+        let features = config.decoder.features();
+        let course = Course::new(self, reader, &encoder, features, lesson, &words, device)?;
         let model = Learner {
             encoder: match &self.fine_tune {
                 Some(FineTune { from, .. }) => {
@@ -363,11 +433,18 @@ impl FitSettings {
         };
         let clamp = GradientClippingConfig::Value(self.clamp);
         let adam = AdamConfig::new().with_epsilon(1e-8).with_grad_clipping(Some(clamp)).build();
-        let mut trainer = Trainer::new(adam, self.learning_rate, self.epochs)
-            .with_seed(self.seed)
-            .with_select(self.select.select().with_patience(self.patience))
-            .with_plateau(self.shrink_after, self.shrink)
-            .with_progress(progress);
+        let trainer = match self.schedule {
+            Schedule::Plateau { select, shrink_after, shrink, patience } => {
+                Trainer::new(adam, self.learning_rate, self.epochs)
+                    .with_select(select.select().with_patience(patience))
+                    .with_plateau(shrink_after, shrink)
+            }
+            Schedule::Cosine => {
+                let steps = self.epochs * course.items().div_ceil(self.batch);
+                Trainer::new(adam, warm_up_and_cosine(self.learning_rate, steps)?, self.epochs)
+            }
+        };
+        let mut trainer = trainer.with_seed(self.seed).with_progress(progress);
         if let Some(FineTune { learning_rate, .. }) = self.fine_tune {
             let of_encoder = ParamGroup::from_regex("^encoder\\.").expect("a regular expression");
             trainer = trainer.with_group(of_encoder, learning_rate / self.learning_rate);
@@ -376,19 +453,14 @@ impl FitSettings {
             trainer = trainer.with_run_folder(run);
         }
         let trained = trainer.fit(&course, model)?;
-        let encoder = trained.model.encoder.as_ref().unwrap_or(&encoder).tensors();
-        let decoder = trained.model.decoder.tensors();
-        let captioner = Captioner::new(config, encoder, decoder, words, device)?;
+        let tensors = CaptionerTensors {
+            encoder: trained.model.encoder.as_ref().unwrap_or(&encoder).tensors(),
+            components: components.as_ref().map(tensors_of),
+            decoder: trained.model.decoder.tensors(),
+        };
+        let captioner = Captioner::new(config, tensors, words, device)?;
         Ok(Fitted { captioner, history: trained.rows, best_epoch: trained.best_epoch })
     }
-}
-
-/// The parts of a captioner that training begins with; the decoder is on an autodiff device.
-struct Begun {
-    config: CaptionerConfig,
-    encoder: Encoder,
-    decoder: Decoder,
-    words: WordMap,
 }
 
 /// What is trained.
@@ -397,6 +469,44 @@ struct Learner {
     /// Where it is trained along.
     encoder: Option<Encoder>,
     decoder: Decoder,
+}
+
+/// Reads pictures, to be seen by a decoder.
+struct Reader<'a> {
+    pairs: &'a [Pair],
+    layers: Vec<&'a str>,
+    preprocess: &'a Preprocess,
+    grid: usize,
+    components: Option<&'a Linear>,
+}
+
+impl Reader<'_> {
+    /// Pictures as an encoder reads them.
+    fn input(&self, pairs: &[usize], device: &Device) -> Result<Tensor<4>> {
+        let read = |pair: &usize| -> Result<RgbImage> { Ok(read_picture(&self.pairs[*pair].picture)?) };
+        let pictures: Vec<RgbImage> = pairs.iter().map(read).collect::<Result<_>>()?;
+        Ok(self.preprocess.batch(&pictures, device))
+    }
+
+    /// What a decoder sees of pictures through a frozen encoder, `[pictures, positions, features]`.
+    fn view(&self, encoder: &FoldedEncoder, pairs: &[usize], device: &Device) -> Result<Tensor<3>> {
+        let maps = encoder.features(self.input(pairs, device)?, &self.layers)?;
+        Ok(seen(view(maps, self.grid), self.components))
+    }
+
+    /// The layer that makes `count` components of what is seen of the pictures of `train`, or where they are very many,
+    /// of some of them.
+    fn find_components(
+        &self,
+        encoder: &FoldedEncoder,
+        train: &[usize],
+        count: usize,
+        device: &Device,
+    ) -> Result<Linear> {
+        let some: Vec<usize> =
+            train.iter().copied().step_by(train.len().div_ceil(MOST_FOR_COMPONENTS).max(1)).collect();
+        components::find(some.chunks(BATCH).map(|pairs| self.view(encoder, pairs, device)), count, device)
+    }
 }
 
 /// How a decoder comes to see pictures where the encoder is not trained along.
@@ -411,10 +521,8 @@ enum Sight {
 struct Course<'a> {
     settings: &'a FitSettings,
     lesson: Lesson<'a>,
+    reader: Reader<'a>,
     sight: Sight,
-    layers: Vec<&'a str>,
-    preprocess: &'a Preprocess,
-    grid: usize,
     /// Positions and features of a picture.
     shape: [usize; 2],
     words: &'a WordMap,
@@ -432,8 +540,9 @@ struct Course<'a> {
 impl<'a> Course<'a> {
     fn new(
         settings: &'a FitSettings,
-        config: &'a CaptionerConfig,
+        reader: Reader<'a>,
         encoder: &Encoder,
+        features: usize,
         lesson: Lesson<'a>,
         words: &'a WordMap,
         device: &Device,
@@ -448,6 +557,10 @@ impl<'a> Course<'a> {
             let rule = format!("no caption of 1 to {} words is left to learn from", settings.longest);
             return Err(CoreError::Train { reason: rule }.into());
         }
+        if lesson.val.is_empty() && settings.schedule != Schedule::Cosine {
+            let rule = "no picture is left to measure on, which says when to stop; a cosine needs none";
+            return Err(CoreError::Train { reason: rule.to_string() }.into());
+        }
         let cider = (settings.objective == Objective::SelfCritical).then(|| {
             // As what a decoder says: without the start, with the end, so that ending well pays.
             let ids =
@@ -457,15 +570,12 @@ impl<'a> Course<'a> {
             let references = ids.iter().map(|of_picture| rarity.references(of_picture)).collect();
             (rarity, references)
         });
-        let grid = config.decoder.grid();
         let mut course = Self {
             settings,
             lesson,
+            shape: [reader.grid * reader.grid, features],
+            reader,
             sight: Sight::Frozen(encoder.fold()),
-            layers: config.layers(),
-            preprocess: &config.preprocess,
-            grid,
-            shape: [grid * grid, config.decoder.features()],
             words,
             captions,
             cider,
@@ -491,40 +601,31 @@ impl<'a> Course<'a> {
     fn all_views(&self, encoder: &FoldedEncoder, part: &[usize]) -> Result<Vec<f32>> {
         let mut numbers = Vec::with_capacity(part.len() * self.shape.iter().product::<usize>());
         for pairs in part.chunks(BATCH) {
-            let maps = encoder.features(self.input(pairs, &self.device)?, &self.layers)?;
-            numbers.extend(view(maps, self.grid).into_data().iter::<f32>());
+            numbers.extend(self.reader.view(encoder, pairs, &self.device)?.into_data().iter::<f32>());
         }
         Ok(numbers)
-    }
-
-    /// Pictures as an encoder reads them.
-    fn input(&self, pairs: &[usize], device: &Device) -> Result<Tensor<4>> {
-        let read = |pair: &usize| -> Result<RgbImage> { Ok(read_picture(&self.lesson.pairs[*pair].picture)?) };
-        let pictures: Vec<RgbImage> = pairs.iter().map(read).collect::<Result<_>>()?;
-        Ok(self.preprocess.batch(&pictures, device))
     }
 
     /// What the decoder sees of some pictures to learn from `[pictures, positions, features]`, for training.
     fn train_views(&self, model: &Learner, pictures: &[usize]) -> Result<Tensor<3>> {
         let pairs: Vec<usize> = pictures.iter().map(|picture| self.lesson.train[*picture]).collect();
-        let maps = match (&model.encoder, &self.sight) {
-            (None, Sight::Kept { train, .. }) => return Ok(self.kept(train, pictures, &self.learning)),
-            (None, Sight::Frozen(encoder)) => {
-                let maps = encoder.features(self.input(&pairs, &self.device)?, &self.layers)?;
-                maps.into_iter().map(Tensor::from_inner).collect()
+        Ok(match (&model.encoder, &self.sight) {
+            (None, Sight::Kept { train, .. }) => self.kept(train, pictures, &self.learning),
+            (None, Sight::Frozen(encoder)) => Tensor::from_inner(self.reader.view(encoder, &pairs, &self.device)?),
+            (Some(encoder), _) => {
+                let input = self.reader.input(&pairs, &self.learning)?;
+                view(encoder.features(input, &self.reader.layers)?, self.reader.grid)
             }
-            (Some(encoder), _) => encoder.features(self.input(&pairs, &self.learning)?, &self.layers)?,
-        };
-        Ok(view(maps, self.grid))
+        })
     }
 
-    /// Of `seen` the views of some pictures.
-    fn kept(&self, seen: &[f32], pictures: &[usize], device: &Device) -> Tensor<3> {
+    /// Of all `views` those of some pictures.
+    fn kept(&self, views: &[f32], pictures: &[usize], device: &Device) -> Tensor<3> {
         let [positions, features] = self.shape;
         let size = positions * features;
         let mut numbers = Vec::with_capacity(pictures.len() * size);
         for picture in pictures {
-            numbers.extend_from_slice(&seen[picture * size..][..size]);
+            numbers.extend_from_slice(&views[picture * size..][..size]);
         }
         Tensor::from_data(TensorData::new(numbers, [pictures.len(), positions, features]), device)
     }
@@ -583,6 +684,14 @@ impl<'a> Course<'a> {
         numbers(word_log_probs(practice.logits, practice.targets))
     }
 
+    /// What an epoch goes through: captions, or in self-critical training pictures.
+    fn items(&self) -> usize {
+        match self.settings.objective {
+            Objective::Words { .. } => self.captions.len(),
+            Objective::SelfCritical => self.lesson.train.len(),
+        }
+    }
+
     fn limits(&self) -> Limits {
         Limits { max_steps: self.settings.longest + 1, ..Limits::tutorial(self.words.start(), self.words.end()) }
     }
@@ -601,13 +710,13 @@ impl Task for Course<'_> {
     type Error = crate::Error;
 
     fn batches(&self, epoch: usize, rng: &mut ChaCha8Rng) -> Vec<Batch> {
-        let (items, own_words) = match self.settings.objective {
+        let own_words = match self.settings.objective {
             Objective::Words { own_words_step, own_words_most } => {
-                (self.captions.len(), own_words_most.min(own_words_step * (epoch - 1) as f64))
+                own_words_most.min(own_words_step * (epoch - 1) as f64)
             }
-            Objective::SelfCritical => (self.lesson.train.len(), 0.0),
+            Objective::SelfCritical => 0.0,
         };
-        let batches = shuffled_batches(items, self.settings.batch, rng).into_iter();
+        let batches = shuffled_batches(self.items(), self.settings.batch, rng).into_iter();
         batches.map(|items| Batch { items, own_words, seed: rng.random() }).collect()
     }
 
@@ -625,6 +734,9 @@ impl Task for Course<'_> {
     }
 
     fn evaluate(&self, model: &Learner) -> Result<Metrics> {
+        if self.references.is_empty() {
+            return Ok(Metrics::new());
+        }
         let learned = model.encoder.as_ref().map(Encoder::fold);
         let searcher = model.decoder.searcher();
         let pictures: Vec<usize> = (0..self.references.len()).collect();
@@ -635,7 +747,7 @@ impl Task for Course<'_> {
                 (None, Sight::Kept { val, .. }) => self.kept(val, pictures, &self.device),
                 (Some(encoder), _) | (None, Sight::Frozen(encoder)) => {
                     let pairs: Vec<usize> = pictures.iter().map(|picture| self.lesson.val[*picture]).collect();
-                    view(encoder.features(self.input(&pairs, &self.device)?, &self.layers)?, self.grid)
+                    self.reader.view(encoder, &pairs, &self.device)?
                 }
             };
             log_probs.extend(self.foretold(model, &views, pictures));
@@ -657,6 +769,7 @@ impl Task for Course<'_> {
 #[cfg(test)]
 mod tests {
     use sensorium_core::device;
+    use sensorium_core::train::Split as RowSplit;
     use sensorium_vision::pairs::Split;
     use sensorium_vision::resnet::ResNetConfig;
     use sensorium_vision::transforms::Normalise;
@@ -722,6 +835,74 @@ mod tests {
             let told = fitted.captioner.words().sentence(&found[0].best().words);
             assert!(told.contains("blue"), "{told}");
         }
+    }
+
+    #[test]
+    fn a_cosine_needs_no_picture_to_measure_on_and_keeps_the_last_epoch() {
+        let folder = tempfile::tempdir().unwrap();
+        let pairs = colours(folder.path());
+        let all: Vec<usize> = (0..16).collect();
+        let lesson = Lesson { pairs: &pairs, train: &all, val: &[] };
+        let device = device::parse("flex").unwrap();
+        let cosine = FitSettings { schedule: Schedule::Cosine, epochs: 12, ..settings(4) };
+        let fit = |settings: &FitSettings, run| settings.fit(lesson, eye(&device), run, Progress::Quiet, &device);
+        let fitted = fit(&cosine, None).unwrap();
+        assert_eq!(fitted.best_epoch, 12);
+        assert!(fitted.history.iter().all(|row| row.split == RowSplit::Train), "nothing was measured");
+        let losses: Vec<f64> = fitted.history.iter().map(|row| row.metrics["loss"]).collect();
+        assert!(losses[11] < 0.7 * losses[0], "{losses:?}");
+        let change = |epoch: usize| (losses[epoch] - losses[epoch - 1]).abs();
+        assert!(change(11) < 0.2 * change(1), "the rate falls to 0: {losses:?}");
+
+        // A run is the same after a stop, and no other run may go on with it.
+        let place = folder.path().join("run");
+        let opened = RunFolder::open(&place, &cosine.of_one_run(), false).unwrap();
+        let fault = fit(&settings(4), None).unwrap_err().to_string();
+        assert!(fault.contains("no picture is left to measure on"), "{fault}");
+        let tensors = |fitted: Fitted| fitted.captioner.decoder().tensors();
+        let whole = tensors(fitted);
+        assert!(tensors(fit(&cosine, Some(opened)).unwrap()).iter().eq(whole.iter()));
+        let longer = FitSettings { epochs: 13, ..cosine };
+        let fault = RunFolder::open(&place, &longer.of_one_run(), true).unwrap_err().to_string();
+        assert!(fault.contains("epochs"), "{fault}");
+        let plateau = FitSettings { epochs: 13, ..settings(4) };
+        assert_eq!(plateau.of_one_run(), settings(4).of_one_run(), "a run by plateaus may go on");
+    }
+
+    #[test]
+    fn components_of_few_pictures_are_learned_from_and_gone_on_with() {
+        let folder = tempfile::tempdir().unwrap();
+        let pairs = colours(folder.path());
+        let all: Vec<usize> = (0..16).collect();
+        let lesson = Lesson { pairs: &pairs, train: &all, val: &all };
+        let device = device::parse("flex").unwrap();
+        for grid in [4, 0] {
+            let few = FitSettings { components: Some(3), ..settings(grid) };
+            let fitted = few.fit(lesson, eye(&device), None, Progress::Quiet, &device).unwrap();
+            assert!(best(&fitted, "bleu4") > 0.95, "grid {grid}: BLEU-4 {}", best(&fitted, "bleu4"));
+            let config = fitted.captioner.config();
+            assert_eq!((config.components, config.decoder.features()), (Some(3), 3));
+            let picture = read_picture(&pairs[2].picture).unwrap();
+            let map = fitted.captioner.map(fitted.captioner.input(std::slice::from_ref(&picture)));
+            assert_eq!(map.dims()[2], 8, "the map has all channels of the stem");
+
+            let looked = fitted.captioner.look(std::slice::from_ref(&picture));
+            let before = best(&fitted, "cider");
+            let further = FitSettings { epochs: 1, learning_rate: 1e-5, ..settings(grid) };
+            let gone_on = further.go_on(fitted.captioner, lesson, None, Progress::Quiet, &device).unwrap();
+            assert!((best(&gone_on, "cider") - before).abs() < 0.05, "grid {grid}");
+            gone_on.captioner.look(&[picture]).into_data().assert_eq(&looked.into_data(), true);
+
+            let fine_tune = Some(FineTune { from: "layer2".into(), learning_rate: 1e-3 });
+            let along = FitSettings { fine_tune, ..further };
+            let fault = along.go_on(gone_on.captioner, lesson, None, Progress::Quiet, &device).unwrap_err().to_string();
+            assert!(fault.starts_with("components = 3: must be none where the encoder is trained along"), "{fault}");
+        }
+        let many = FitSettings { components: Some(9), ..settings(4) };
+        let fault = many.fit(lesson, eye(&device), None, Progress::Quiet, &device).unwrap_err().to_string();
+        assert_eq!(fault, "components = 9: must be at most 8, the channels of the layers");
+        let none = FitSettings { components: Some(0), ..settings(4) };
+        assert!(none.validate().unwrap_err().to_string().starts_with("components = 0"));
     }
 
     #[test]
@@ -809,7 +990,7 @@ mod tests {
             let begun = words.fit(lesson, eye(&device), None, Progress::Quiet, &device).unwrap();
             let critical = FitSettings {
                 objective: Objective::SelfCritical,
-                select: Score::Cider,
+                schedule: Schedule::Plateau { select: Score::Cider, shrink_after: 8, shrink: 0.8, patience: 20 },
                 epochs: 30,
                 learning_rate: 3e-3,
                 dropout: 0.5,
@@ -834,7 +1015,7 @@ mod tests {
         let eye = || Eye { layers: vec!["layer2".to_string()], ..eye(&device) };
         let fit = |settings: &FitSettings, run| {
             let fitted = settings.fit(lesson, eye(), run, Progress::Quiet, &device).unwrap();
-            fitted.captioner.into_parts().1.tensors()
+            fitted.captioner.into_parts().encoder.tensors()
         };
         let learned = fit(&whole, None);
         for (name, before) in eye().weights.iter() {
@@ -889,6 +1070,12 @@ mod tests {
         assert!(with(|s| s.batch = 0).starts_with("batch = 0"));
         assert!(with(|s| s.learning_rate = -1.0).starts_with("lr = -1"));
         assert!(with(|s| s.dropout = 1.0).starts_with("dropout = 1"));
+        let plateau =
+            |shrink_after, shrink, patience| Schedule::Plateau { select: Score::Bleu4, shrink_after, shrink, patience };
+        let of = |schedule| FitSettings { schedule, ..settings(4) }.validate().unwrap_err().to_string();
+        assert!(of(plateau(0, 0.8, 20)).starts_with("shrink_after = 0"));
+        assert!(of(plateau(8, 0.8, 0)).starts_with("patience = 0"));
+        assert!(of(plateau(8, f64::NAN, 20)).starts_with("shrink = NaN"));
         assert!(with(|s| s.grid = 99).starts_with("grid = 99"));
         assert!(
             with(|s| s.objective = Objective::Words { own_words_step: 0.1, own_words_most: 1.5 })

@@ -16,7 +16,7 @@ use sensorium_vision::resnet::{Block, ResNetConfig};
 use sensorium_vision::transforms::{Normalise, Preprocess, Size};
 
 use crate::attend::AttentionDecoderConfig;
-use crate::captioner::{Captioner, CaptionerConfig, DecoderConfig};
+use crate::captioner::{Captioner, CaptionerConfig, CaptionerTensors, DecoderConfig};
 use crate::{Result, WordMap};
 
 /// A captioner that was trained elsewhere, and what its file says of it.
@@ -64,6 +64,7 @@ fn from_file(file: &TorchFile, path: &Path, words: WordMap, device: &Device) -> 
     let config = CaptionerConfig {
         encoder: EncoderConfig::ResNet(resnet_sizes(&encoder)?),
         layers: vec!["layer4".to_string()],
+        components: None,
         preprocess: Preprocess {
             size: Size::Exact { width: 256, height: 256 },
             filter: Filter::Bilinear,
@@ -78,8 +79,9 @@ fn from_file(file: &TorchFile, path: &Path, words: WordMap, device: &Device) -> 
             },
         },
     };
+    let tensors = CaptionerTensors { encoder, components: None, decoder };
     Ok(Imported {
-        captioner: Captioner::new(config, encoder, decoder, words, device)?,
+        captioner: Captioner::new(config, tensors, words, device)?,
         epoch: root.get("epoch").and_then(|epoch| epoch.as_i64()),
         bleu4: root.get("bleu-4").and_then(|score| score.as_f64()),
     })

@@ -94,9 +94,9 @@ impl Speaker {
         for batch in asked.chunks(BATCH) {
             let pictures: Vec<RgbImage> =
                 batch.iter().map(|pair| Ok(read_picture(&pairs[*pair].picture)?)).collect::<Result<_>>()?;
-            let view = self.captioner.look(&pictures);
-            nearest.extend(known.nearest(view.clone()).into_iter().map(|place| train[place]));
-            spoken.extend(self.speak_of(view, search)?);
+            let map = self.captioner.map(self.captioner.input(&pictures));
+            nearest.extend(known.nearest(map).into_iter().map(|place| train[place]));
+            spoken.extend(self.speak_of(self.captioner.look(&pictures), search)?);
             progress(batch.len());
         }
         let mut random = ChaCha8Rng::seed_from_u64(seed);

@@ -5,9 +5,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use clap::Args;
-use sensorium_captioning::captioner::DecoderConfig;
 use sensorium_captioning::decode::Sentence;
-use sensorium_captioning::{BeamSearch, Captioner, Limits, Sampling, heat_map};
+use sensorium_captioning::{BeamSearch, Captioner, Ensemble, Limits, Sampling, heat_map};
 use sensorium_core::draw::Drawing;
 use sensorium_core::draw::report::{Column, Report, Section, Table};
 use sensorium_core::files::write_atomic;
@@ -16,7 +15,7 @@ use sensorium_vision::io::RgbImage;
 use sensorium_vision::pairs::read_picture;
 use serde::Serialize;
 
-use super::Comparison;
+use super::{Comparison, Tellers};
 use crate::Global;
 use crate::pictures::expand;
 use crate::progress::bar;
@@ -27,8 +26,8 @@ const BATCH: usize = 8;
 /// `caption run`
 #[derive(Args)]
 pub(crate) struct Run {
-    /// The folder of a run.
-    run: PathBuf,
+    #[command(flatten)]
+    tellers: Tellers,
     /// Pictures, or folders of them.
     #[arg(required = true, value_name = "IMG")]
     pictures: Vec<PathBuf>,
@@ -99,16 +98,14 @@ impl Run {
         search.validate()?;
         self.sampling().validate()?;
         ensure!((1..=1000).contains(&self.max_steps), "--max-steps {}: 1 to 1000", self.max_steps);
-        let captioner = Captioner::load(&self.run, &global.device()?)?;
-        let grid = match captioner.config().decoder {
-            DecoderConfig::Attend { grid, .. } => Some(grid),
-            _ => None,
-        };
+        let ensemble = self.tellers.load(&global.device()?)?;
+        let captioner = ensemble.first();
+        let grid = ensemble.grid();
         if let Some(folder) = &self.heatmap {
-            ensure!(grid.is_some(), "--heatmap: {} has no attention to show", self.run.display());
+            ensure!(grid.is_some(), "--heatmap: {} has no attention to show", self.tellers);
             std::fs::create_dir_all(folder).with_context(|| format!("{}: cannot create", folder.display()))?;
         }
-        let limits = self.limits(&captioner);
+        let limits = self.limits(captioner);
         let files = expand(&self.pictures)?;
         let bar = bar(files.len(), "pictures", global.progress() && files.len() > BATCH);
         let mut told = vec![];
@@ -116,10 +113,10 @@ impl Run {
         for files in files.chunks(BATCH) {
             let pictures: Vec<RgbImage> = files.iter().map(|file| Ok(read_picture(file)?)).collect::<Result<_>>()?;
             for ((file, picture), (sentence, ended)) in
-                files.iter().zip(&pictures).zip(self.tell(&captioner, &pictures, &search, &limits))
+                files.iter().zip(&pictures).zip(self.tell(&ensemble, &pictures, &search, &limits))
             {
                 if let (Some(folder), Some(grid)) = (&self.heatmap, grid) {
-                    draw(folder, file, picture, &captioner, &sentence, grid)?;
+                    draw(folder, file, picture, captioner, &sentence, grid)?;
                 }
                 let say = |sentence: &Sentence| captioner.words().sentence(&sentence.words);
                 let told_now = Told {
@@ -130,7 +127,7 @@ impl Run {
                     beam: ended.iter().map(|ended| Ended { caption: say(ended), score: ended.score }).collect(),
                 };
                 report = report.map(|page| {
-                    let strip = grid.map(|grid| strip(picture, &captioner, &sentence, grid));
+                    let strip = grid.map(|grid| strip(picture, captioner, &sentence, grid));
                     page.section(section(&told_now, picture, strip))
                 });
                 told.push(told_now);
@@ -158,7 +155,7 @@ impl Run {
             false => format!("beam of {}", self.beam),
         };
         let pictures = if pictures == 1 { "1 picture".to_string() } else { format!("{pictures} pictures") };
-        Report::new("Captions").subtitle(format!("{pictures} told by {}, {how}.", self.run.display()))
+        Report::new("Captions").subtitle(format!("{pictures} told by {}, {how}.", self.tellers))
     }
 
     fn search(&self) -> BeamSearch {
@@ -186,16 +183,17 @@ impl Run {
     /// Each picture's sentence, and all that the search found.
     fn tell(
         &self,
-        captioner: &Captioner,
+        ensemble: &Ensemble,
         pictures: &[RgbImage],
         search: &BeamSearch,
         limits: &Limits,
     ) -> Vec<(Sentence, Vec<Sentence>)> {
+        let views = ensemble.look(pictures);
         if self.sample {
-            let drawn = captioner.sample(pictures, &self.sampling(), limits);
+            let drawn = ensemble.sample(&views, &self.sampling(), limits);
             return drawn.into_iter().map(|sentence| (sentence, vec![])).collect();
         }
-        let found = captioner.search(pictures, search, limits).into_iter();
+        let found = ensemble.search(&views, search, limits).into_iter();
         found.map(|found| (found.best().clone(), found.complete)).collect()
     }
 }

@@ -8,7 +8,7 @@ use burn::tensor::Device;
 use clap::{Args, ValueEnum};
 use sensorium_captioning::Captioner;
 use sensorium_captioning::attend::Focus;
-use sensorium_captioning::fit::{Eye, FineTune, FitSettings, Lesson, Objective, Score};
+use sensorium_captioning::fit::{Eye, FineTune, FitSettings, Lesson, Objective, Schedule, Score};
 use sensorium_core::train::RunFolder;
 use sensorium_vision::pairs::{self, Split, parts};
 use sensorium_vision::transforms::{Preprocess, Size};
@@ -41,6 +41,9 @@ pub(crate) struct Train {
     /// Positions along a side that attention chooses among.
     #[arg(long, default_value_t = 14)]
     grid: usize,
+    /// Show the decoder only so many principal components of the layers' channels, found on the training pictures.
+    #[arg(long, value_name = "N", conflicts_with = "fine_tune")]
+    components: Option<usize>,
     /// Features of the LSTM's state, of word vectors and of attention.
     #[arg(long, default_value_t = 512)]
     hidden: usize,
@@ -56,6 +59,10 @@ pub(crate) struct Train {
     /// Adam's learning rate.
     #[arg(long, default_value_t = 4e-4)]
     lr: f64,
+    /// Let the learning rate fall to 0 along a cosine over all --epochs and keep the last one's weights, whatever the
+    /// validation part says; the data needs none.
+    #[arg(long, conflicts_with_all = ["select", "shrink_after", "shrink", "patience"])]
+    cosine: bool,
     /// By what the best epoch is chosen on the validation part; by default BLEU-4, with --self-critical CIDEr-D.
     #[arg(long, value_enum)]
     select: Option<Measure>,
@@ -92,7 +99,7 @@ pub(crate) struct Train {
     encoder_lr: f64,
     /// Go on from a finished run: encoder, words and sizes are its own.
     #[arg(long, value_name = "RUN", conflicts_with_all = [
-        "encoder", "weights", "decoder", "layer", "image_size", "grid", "hidden", "rarer_than", "attention",
+        "encoder", "weights", "decoder", "layer", "image_size", "grid", "components", "hidden", "rarer_than", "attention",
     ])]
     from: Option<PathBuf>,
     /// Self-critical training: sentences that are drawn become likelier as they beat the likeliest words in CIDEr-D. A
@@ -148,8 +155,7 @@ impl Train {
         let part = |wanted| (0..splits.len()).filter(|i| splits[*i] == wanted).collect::<Vec<usize>>();
         let (train, val) = (part(Split::Train), part(Split::Val));
         let lesson = Lesson { pairs: &pairs, train: &train, val: &val };
-        // More epochs may be asked for when a run is resumed.
-        let training = FitSettings { epochs: 0, ..settings.clone() };
+        let training = settings.of_one_run();
         let fitted = match &self.from {
             Some(from) => {
                 let captioner = Captioner::load(from, &device)?;
@@ -169,29 +175,33 @@ impl Train {
         };
         fitted.captioner.save(&self.out)?;
         let rows = fitted.history.iter().filter(|row| row.epoch == fitted.best_epoch);
-        let metrics = rows.map(|row| &row.metrics).next_back().expect("each epoch is measured");
-        let (bleu4, cider) = (metrics["bleu4"], metrics["cider"]);
+        let measured = rows.filter_map(|row| Some((row.metrics.get("bleu4")?, row.metrics.get("cider")?))).next();
         let words = fitted.captioner.words().len();
         let mut stdout = std::io::stdout().lock();
         if global.json {
             let said = json!({
                 "run": self.out, "train": train.len(), "val": val.len(), "words": words,
-                "epoch": fitted.best_epoch, "bleu4": bleu4, "cider": cider,
+                "epoch": fitted.best_epoch, "bleu4": measured.map(|(bleu4, _)| bleu4),
+                "cider": measured.map(|(_, cider)| cider),
             });
             return Ok(writeln!(stdout, "{said}")?);
         }
         writeln!(stdout, "learned from {} pictures, {words} words; the captioner is in {out}", train.len())?;
-        Ok(writeln!(
-            stdout,
-            "on {} validation pictures, each word the likeliest: BLEU-4 {bleu4:.4}, CIDEr {cider:.3} after epoch {}",
-            val.len(),
-            fitted.best_epoch
-        )?)
+        if let Some((bleu4, cider)) = measured {
+            writeln!(
+                stdout,
+                "on {} validation pictures, each word the likeliest: BLEU-4 {bleu4:.4}, CIDEr {cider:.3} after epoch {}",
+                val.len(),
+                fitted.best_epoch
+            )?;
+        }
+        Ok(())
     }
 
     fn settings(&self) -> FitSettings {
         FitSettings {
             grid: if self.decoder == Kind::Attend { self.grid } else { 0 },
+            components: self.components,
             attention: self.hidden,
             embedding: self.hidden,
             hidden: self.hidden,
@@ -199,14 +209,7 @@ impl Train {
             epochs: self.epochs,
             batch: self.batch,
             learning_rate: self.lr,
-            select: match (self.select, self.self_critical) {
-                (Some(Measure::Bleu4), _) | (None, false) => Score::Bleu4,
-                (Some(Measure::Cider), _) | (None, true) => Score::Cider,
-                (Some(Measure::Perplexity), _) => Score::Perplexity,
-            },
-            shrink_after: self.shrink_after,
-            shrink: self.shrink,
-            patience: self.patience,
+            schedule: self.schedule(),
             dropout: self.dropout,
             looked: self.doubly_stochastic,
             focus: match self.attention {
@@ -219,6 +222,22 @@ impl Train {
             },
             fine_tune: self.fine_tune.clone().map(|from| FineTune { from, learning_rate: self.encoder_lr }),
             ..FitSettings::tutorial(self.seed)
+        }
+    }
+
+    fn schedule(&self) -> Schedule {
+        if self.cosine {
+            return Schedule::Cosine;
+        }
+        Schedule::Plateau {
+            select: match (self.select, self.self_critical) {
+                (Some(Measure::Bleu4), _) | (None, false) => Score::Bleu4,
+                (Some(Measure::Cider), _) | (None, true) => Score::Cider,
+                (Some(Measure::Perplexity), _) => Score::Perplexity,
+            },
+            shrink_after: self.shrink_after,
+            shrink: self.shrink,
+            patience: self.patience,
         }
     }
 }

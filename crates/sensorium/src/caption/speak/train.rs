@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use clap::Args;
-use sensorium_captioning::fit::{FitSettings, Score};
+use sensorium_captioning::fit::{FitSettings, Schedule, Score};
 use sensorium_captioning::speak::{SpeakSettings, pairs};
 use sensorium_core::train::RunFolder;
 use sensorium_vision::pairs::Split;
@@ -76,8 +76,7 @@ impl Train {
         let pairs = heard(&self.data)?;
         let splits = pairs::parts(&self.data.to_string_lossy(), &pairs, self.seed)?;
         let eye = eye(&self.network, &self.layer, self.image_size, &device)?;
-        // More epochs may be asked for when a run is resumed.
-        let training = FitSettings { epochs: 0, ..settings.training.clone() };
+        let training = settings.training.of_one_run();
         let config = json!({
             "data": self.data, "network": self.network, "layers": eye.layers,
             "image_size": self.image_size, "units": settings.units, "training": training,
@@ -110,8 +109,7 @@ impl Train {
             epochs: self.epochs,
             batch: self.batch,
             learning_rate: self.lr,
-            select: Score::Cider,
-            patience: self.patience,
+            schedule: Schedule::Plateau { select: Score::Cider, shrink_after: 8, shrink: 0.8, patience: self.patience },
             ..FitSettings::tutorial(self.seed)
         }
     }

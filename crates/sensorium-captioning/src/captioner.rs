@@ -137,7 +137,10 @@ pub(crate) fn view(maps: Vec<Tensor<4>>, grid: usize) -> Tensor<3> {
 
 /// What a decoder sees of a map `[batch, positions, channels]`: the map itself, or its components.
 pub(crate) fn seen(map: Tensor<3>, components: Option<&Linear>) -> Tensor<3> {
-    components.map_or_else(|| map.clone(), |components| components.forward(map.clone()))
+    match components {
+        Some(components) => components.forward(map),
+        None => map,
+    }
 }
 
 /// A [`Decoder`] for searching.

@@ -37,6 +37,9 @@ const BATCH: usize = 16;
 /// batch.
 const MOST_KEPT: usize = 1 << 30;
 
+/// Signs that are a part of a word, or a word.
+const SIGNS: [char; 13] = ['$', '€', '£', '¥', '¢', '%', '°', '&', '@', '#', '+', '=', '/'];
+
 /// The most pictures that components are found of.
 const MOST_FOR_COMPONENTS: usize = 5000;
 
@@ -322,11 +325,16 @@ pub struct Fitted {
     pub best_epoch: usize,
 }
 
-/// The words of a caption: lower case, without the punctuation around them.
+/// The words of a caption: lower case, split at white space and dashes, without the punctuation around them. What the
+/// scores count stays: parentheses, which are words of their own, and signs such as that of a currency.
 pub fn caption_words(caption: &str) -> Vec<String> {
-    let around = |c: char| !c.is_alphanumeric();
-    let words = caption.split_whitespace().map(|word| word.trim_matches(around).to_lowercase());
-    words.filter(|word| !word.is_empty()).collect()
+    let around = |c: char| !c.is_alphanumeric() && !SIGNS.contains(&c);
+    let apart = caption.replace('(', " ( ").replace(')', " ) ").replace(['–', '—'], " ").replace("--", " ");
+    let word = |word: &str| match word {
+        "(" | ")" => word.to_string(),
+        word => word.trim_matches(around).to_lowercase(),
+    };
+    apart.split_whitespace().map(word).filter(|word| !word.is_empty()).collect()
 }
 
 /// The words of a picture's captions: those that the data set says, else [`caption_words`].
@@ -380,7 +388,7 @@ impl FitSettings {
     }
 
     /// Trains a captioner further, as [`fit`](Self::fit) does a new one: towards another objective, its encoder along
-    /// with it, or on other pictures. The sizes, the focus and the words are the captioner's.
+    /// with it, or on other pictures. The sizes, the components, the focus and the words are the captioner's.
     ///
     /// # Errors
     /// As [`fit`](Self::fit).
@@ -775,6 +783,7 @@ mod tests {
     use sensorium_vision::transforms::Normalise;
 
     use super::*;
+    use crate::metrics::coco_tokens_all;
 
     /// Pictures of one of four colours, with two captions each.
     fn colours(folder: &std::path::Path) -> Vec<Pair> {
@@ -1036,10 +1045,23 @@ mod tests {
 
     #[test]
     fn words_are_without_what_stands_around_them() {
-        assert_eq!(
-            caption_words(" A dog's ball, (red) - it's \"new\"! "),
-            ["a", "dog's", "ball", "red", "it's", "new"]
-        );
+        for (caption, words) in [
+            (" A dog's ball, (red) - it's \"new\"! ", "a dog's ball ( red ) it's new"),
+            ("Mars—the “red” planet... -- a U-turn – no?", "mars the red planet a u-turn no"),
+            ("A dime ($.10), 2 € & 50%: yum!", "a dime ( $.10 ) 2 € & 50% yum"),
+        ] {
+            assert_eq!(caption_words(caption).join(" "), words);
+        }
+    }
+
+    #[test]
+    fn what_is_learned_scores_as_the_caption_does() {
+        for caption in
+            ["A US 10 cent piece ($.10) called a dime.", "A coin of 1 cent (0.01 €).", "Venus—the second one!"]
+        {
+            let learned = caption_words(caption).join(" ");
+            assert_eq!(coco_tokens_all(&[learned]), coco_tokens_all(&[caption]));
+        }
     }
 
     #[test]

@@ -187,7 +187,8 @@ impl SpokenPair {
     /// The pair with captions in the place of its sounds.
     pub(super) fn told(&self, captions: Vec<String>) -> Pair {
         let Self { id, picture, group, split, .. } = self.clone();
-        Pair { id, picture, captions, tokens: vec![], tags: vec![], group, split }
+        let tokens = captions.iter().map(|units| units.split(' ').map(String::from).collect()).collect();
+        Pair { id, picture, captions, tokens, tags: vec![], group, split }
     }
 }
 

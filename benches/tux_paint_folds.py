@@ -9,6 +9,7 @@ import argparse
 import json
 import os
 import subprocess
+import sys
 from statistics import mean
 
 arguments = argparse.ArgumentParser()
@@ -16,8 +17,9 @@ arguments.add_argument("folds")
 arguments.add_argument("runs")
 arguments.add_argument("--seeds", type=int, default=3)
 arguments.add_argument("--sensorium", default="sensorium")
-arguments.add_argument("options", nargs="*")
-arguments = arguments.parse_args()
+split = sys.argv.index("--") if "--" in sys.argv else len(sys.argv)
+options = sys.argv[split + 1:]
+arguments = arguments.parse_args(sys.argv[1:split])
 
 
 def sensorium(*words):
@@ -44,7 +46,7 @@ for fold in sorted(os.listdir(arguments.folds)):
     for seed, run in enumerate(runs):
         if not os.path.exists(os.path.join(run, "captioner.json")):
             data = os.path.join(arguments.folds, fold)
-            sensorium("caption", "train", "--data", data, "--out", run, "--seed", str(seed), *arguments.options)
+            sensorium("caption", "train", "--data", data, "--out", run, "--seed", str(seed), *options)
     alone += [score(fold, [run]) for run in runs]
     together.append(score(fold, runs))
 

@@ -15,10 +15,10 @@ use sensorium_vision::transforms::Preprocess;
 use sensorium_vision::{Encoder, EncoderConfig, FoldedEncoder};
 use serde::{Deserialize, Serialize};
 
-use crate::attend::{AttentionDecoder, AttentionDecoderConfig, AttentionState, CpuDecoder, CpuState, Focus};
-use crate::decode::{BeamSearch, Followers, Found, Limits, NextWords, Row, Sampling, Sentence};
+use crate::attend::{AttentionDecoder, AttentionDecoderConfig, CpuDecoder, Focus};
+use crate::decode::{BeamSearch, Found, Limits, Sampling, Sentence};
 use crate::practice::{Practice, mixed};
-use crate::show_and_tell::{Reading, ShowAndTell, ShowAndTellConfig, ShowAndTellState};
+use crate::show_and_tell::{Reading, ShowAndTell, ShowAndTellConfig};
 use crate::{Result, WordMap, components};
 
 const ABOUT: &str = "captioner.json";
@@ -154,69 +154,25 @@ pub enum Searcher {
     ShowAndTell(ShowAndTell),
 }
 
-/// What a [`Searcher`] knows after the words so far.
-#[derive(Debug)]
-pub enum SearcherState {
-    /// Of [`Searcher::Cpu`].
-    Cpu(CpuState),
-    /// Of [`Searcher::Attend`].
-    Attend(AttentionState),
-    /// Of [`Searcher::ShowAndTell`].
-    ShowAndTell(ShowAndTellState),
-}
-
 impl Searcher {
     /// Searches for a sentence for each of `view` `[pictures, positions, features]`, which [`Captioner::view`] makes; Show
     /// and Tell sees one position.
     pub fn search(&self, view: Tensor<3>, search: &BeamSearch, limits: &Limits) -> Vec<Found> {
         let pictures = view.dims()[0];
-        search.search(self, self.start(view), pictures, limits)
+        match self {
+            Self::Cpu(decoder) => search.search(decoder, decoder.start(view), pictures, limits),
+            Self::Attend(decoder) => search.search(decoder, decoder.start(view), pictures, limits),
+            Self::ShowAndTell(model) => search.search(model, model.start(view.squeeze_dim(1)), pictures, limits),
+        }
     }
 
     /// Draws a sentence for each of `view` `[pictures, positions, features]`, as [`search`](Self::search) takes it.
     pub fn sample(&self, view: Tensor<3>, sampling: &Sampling, limits: &Limits) -> Vec<Sentence> {
         let pictures = view.dims()[0];
-        sampling.draw(self, self.start(view), pictures, limits)
-    }
-
-    /// The state before the first word, a row for each of `view`, as [`search`](Self::search) takes it.
-    pub fn start(&self, view: Tensor<3>) -> SearcherState {
         match self {
-            Self::Cpu(decoder) => SearcherState::Cpu(decoder.start(view)),
-            Self::Attend(decoder) => SearcherState::Attend(decoder.start(view)),
-            Self::ShowAndTell(model) => SearcherState::ShowAndTell(model.start(view.squeeze_dim(1))),
-        }
-    }
-}
-
-impl NextWords for Searcher {
-    type State = SearcherState;
-
-    fn vocab(&self) -> usize {
-        match self {
-            Self::Cpu(decoder) => decoder.vocab(),
-            Self::Attend(decoder) => decoder.vocab(),
-            Self::ShowAndTell(model) => model.vocab(),
-        }
-    }
-
-    /// # Panics
-    /// If the state is another kind of decoder's.
-    fn next(&self, state: &SearcherState, rows: &[Row]) -> (SearcherState, Followers) {
-        match (self, state) {
-            (Self::Cpu(decoder), SearcherState::Cpu(state)) => {
-                let (state, followers) = decoder.next(state, rows);
-                (SearcherState::Cpu(state), followers)
-            }
-            (Self::Attend(decoder), SearcherState::Attend(state)) => {
-                let (state, followers) = decoder.next(state, rows);
-                (SearcherState::Attend(state), followers)
-            }
-            (Self::ShowAndTell(model), SearcherState::ShowAndTell(state)) => {
-                let (state, followers) = model.next(state, rows);
-                (SearcherState::ShowAndTell(state), followers)
-            }
-            _ => panic!("the state of another kind of decoder"),
+            Self::Cpu(decoder) => sampling.draw(decoder, decoder.start(view), pictures, limits),
+            Self::Attend(decoder) => sampling.draw(decoder, decoder.start(view), pictures, limits),
+            Self::ShowAndTell(model) => sampling.draw(model, model.start(view.squeeze_dim(1)), pictures, limits),
         }
     }
 }
@@ -506,7 +462,7 @@ impl Captioner {
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
+mod tests {
     use sensorium_core::device;
     use sensorium_vision::resnet::ResNetConfig;
     use sensorium_vision::transforms::Normalise;
@@ -517,7 +473,7 @@ pub(crate) mod tests {
         WordMap::build([["a", "red", "ball"].as_slice()].into_iter(), 0)
     }
 
-    pub(crate) fn config(decoder: DecoderConfig) -> CaptionerConfig {
+    fn config(decoder: DecoderConfig) -> CaptionerConfig {
         CaptionerConfig {
             encoder: EncoderConfig::ResNet(ResNetConfig { classes: 0, ..ResNetConfig::tiny() }),
             layers: vec!["layer4".to_string()],
@@ -527,13 +483,13 @@ pub(crate) mod tests {
         }
     }
 
-    pub(crate) fn decoders() -> [DecoderConfig; 2] {
+    fn decoders() -> [DecoderConfig; 2] {
         let sizes = AttentionDecoderConfig::new(7, 128).with_attention(5).with_embedding(6).with_hidden(9);
         let told = ShowAndTellConfig::new(7, 128).with_embedding(6).with_hidden(5);
         [DecoderConfig::Attend { grid: 3, sizes }, DecoderConfig::ShowAndTell(told)]
     }
 
-    pub(crate) fn captioner(config: CaptionerConfig, device: &Device) -> Result<Captioner> {
+    fn captioner(config: CaptionerConfig, device: &Device) -> Result<Captioner> {
         let encoder = config.encoder.init(device).tensors();
         let components = config.components.map(|count| tensors_of(&components::layer(128, count, device)));
         let decoder = config.decoder.init(device).tensors();

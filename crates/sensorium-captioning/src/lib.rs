@@ -2,7 +2,6 @@
 //!
 //! - [`Captioner`]: a picture in, a sentence out; [`import`]: those that others trained.
 //! - [`attend`]: Show, Attend and Tell; [`show_and_tell`]: Show and Tell.
-//! - [`Ensemble`]: several captioners that tell together.
 //! - [`fit`]: training on pictures with sentences.
 //! - [`decode`]: beam search, diverse groups, greedy choice, sampling.
 //! - [`loss`]: cross-entropy over captions, doubly stochastic attention.
@@ -17,7 +16,6 @@ pub mod attend;
 pub mod captioner;
 mod components;
 pub mod decode;
-mod ensemble;
 mod error;
 pub mod fit;
 pub mod heat_map;
@@ -34,7 +32,6 @@ mod word_map;
 
 pub use captioner::Captioner;
 pub use decode::{BeamSearch, Limits, Sampling};
-pub use ensemble::Ensemble;
 pub use error::{Error, Result};
 pub use nearest::KnownPictures;
 pub use word_map::WordMap;

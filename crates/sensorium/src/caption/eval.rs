@@ -14,7 +14,7 @@ use sensorium_vision::pairs::{self, Pair, Split, parts, read_picture};
 use serde::Serialize;
 use serde_json::json;
 
-use super::{Comparison, Tellers};
+use super::Comparison;
 use crate::Global;
 use crate::progress::bar;
 
@@ -24,8 +24,8 @@ const BATCH: usize = 16;
 /// `caption eval`
 #[derive(Args)]
 pub(crate) struct Eval {
-    #[command(flatten)]
-    tellers: Tellers,
+    /// The folder of a run.
+    run: PathBuf,
     /// A folder or file of pairs: pictures with their sentences.
     #[arg(long, value_name = "DIR")]
     data: PathBuf,
@@ -94,8 +94,7 @@ impl Eval {
         ensure!(!self.beam.is_empty(), "--beam: at least one width");
         self.beam.iter().try_for_each(|width| self.search(*width).validate())?;
         let meteor = meteor(self.meteor.as_deref())?;
-        let ensemble = self.tellers.load(&global.device()?)?;
-        let captioner = ensemble.first();
+        let captioner = Captioner::load(&self.run, &global.device()?)?;
         let pairs = pairs::read(&self.data)?;
         let splits = parts(&self.data.to_string_lossy(), &pairs, self.seed)?;
         let of = |wanted| -> Vec<&Pair> {
@@ -103,7 +102,7 @@ impl Eval {
         };
         let (part, train) = (of(self.split), of(Split::Train));
         let known = match self.baseline {
-            true => Some(known(captioner, &train)?),
+            true => Some(known(&captioner, &train)?),
             false => None,
         };
         let mut nearest: Vec<Example> = vec![];
@@ -115,14 +114,14 @@ impl Eval {
         for of_batch in part.chunks(BATCH) {
             let pictures: Vec<RgbImage> =
                 of_batch.iter().map(|pair| Ok(read_picture(&pair.picture)?)).collect::<Result<_>>()?;
-            let views = ensemble.look(&pictures);
+            let view = captioner.look(&pictures);
             if let Some(known) = &known {
                 let near = known.nearest(captioner.map(captioner.input(&pictures)));
                 let captions = near.into_iter().map(|place| &train[place].captions[0]);
                 nearest.extend(of_batch.iter().zip(captions).map(|(pair, caption)| example(pair, caption.clone())));
             }
             for ((width, examples), judged) in self.beam.iter().zip(&mut examples).zip(&mut judged) {
-                let found = ensemble.search(&views, &self.search(*width), &captioner.limits());
+                let found = captioner.searcher().search(view.clone(), &self.search(*width), &captioner.limits());
                 for (pair, found) in of_batch.iter().zip(found) {
                     let best = found.best();
                     if let Some(scene) = truth.get(&pair.id) {

@@ -7,40 +7,10 @@ mod scenes;
 mod speak;
 mod train;
 
-use std::fmt::{Display, Formatter};
-use std::path::PathBuf;
-
-use burn::tensor::Device;
 use clap::{Args, Subcommand};
 use sensorium_captioning::decode::LengthPenalty;
-use sensorium_captioning::{Captioner, Ensemble};
 
 use crate::Global;
-
-/// Who tells.
-#[derive(Args)]
-pub(crate) struct Tellers {
-    /// The folder of a run.
-    run: PathBuf,
-    /// More runs, with the same words: each word is chosen by the mean of all runs' probabilities.
-    #[arg(long, value_name = "RUN", value_delimiter = ',')]
-    with: Vec<PathBuf>,
-}
-
-impl Tellers {
-    fn load(&self, device: &Device) -> anyhow::Result<Ensemble> {
-        let runs = [&self.run].into_iter().chain(&self.with);
-        let captioners = runs.map(|run| Captioner::load(run, device)).collect::<Result<_, _>>()?;
-        Ok(Ensemble::new(captioners)?)
-    }
-}
-
-impl Display for Tellers {
-    fn fmt(&self, f: &mut Formatter) -> std::fmt::Result {
-        write!(f, "{}", self.run.display())?;
-        self.with.iter().try_for_each(|run| write!(f, " with {}", run.display()))
-    }
-}
 
 /// How the sentences of a beam are compared.
 #[derive(Args)]

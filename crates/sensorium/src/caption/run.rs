@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use clap::Args;
+use sensorium_captioning::captioner::DecoderConfig;
 use sensorium_captioning::decode::Sentence;
-use sensorium_captioning::{BeamSearch, Captioner, Ensemble, Limits, Sampling, heat_map};
+use sensorium_captioning::{BeamSearch, Captioner, Limits, Sampling, heat_map};
 use sensorium_core::draw::Drawing;
 use sensorium_core::draw::report::{Column, Report, Section, Table};
 use sensorium_core::files::write_atomic;
@@ -15,7 +16,7 @@ use sensorium_vision::io::RgbImage;
 use sensorium_vision::pairs::read_picture;
 use serde::Serialize;
 
-use super::{Comparison, Tellers};
+use super::Comparison;
 use crate::Global;
 use crate::pictures::expand;
 use crate::progress::bar;
@@ -26,8 +27,8 @@ const BATCH: usize = 8;
 /// `caption run`
 #[derive(Args)]
 pub(crate) struct Run {
-    #[command(flatten)]
-    tellers: Tellers,
+    /// The folder of a run.
+    run: PathBuf,
     /// Pictures, or folders of them.
     #[arg(required = true, value_name = "IMG")]
     pictures: Vec<PathBuf>,
@@ -98,14 +99,16 @@ impl Run {
         search.validate()?;
         self.sampling().validate()?;
         ensure!((1..=1000).contains(&self.max_steps), "--max-steps {}: 1 to 1000", self.max_steps);
-        let ensemble = self.tellers.load(&global.device()?)?;
-        let captioner = ensemble.first();
-        let grid = ensemble.grid();
+        let captioner = Captioner::load(&self.run, &global.device()?)?;
+        let grid = match captioner.config().decoder {
+            DecoderConfig::Attend { grid, .. } => Some(grid),
+            _ => None,
+        };
         if let Some(folder) = &self.heatmap {
-            ensure!(grid.is_some(), "--heatmap: {} has no attention to show", self.tellers);
+            ensure!(grid.is_some(), "--heatmap: {} has no attention to show", self.run.display());
             std::fs::create_dir_all(folder).with_context(|| format!("{}: cannot create", folder.display()))?;
         }
-        let limits = self.limits(captioner);
+        let limits = self.limits(&captioner);
         let files = expand(&self.pictures)?;
         let bar = bar(files.len(), "pictures", global.progress() && files.len() > BATCH);
         let mut told = vec![];
@@ -113,10 +116,10 @@ impl Run {
         for files in files.chunks(BATCH) {
             let pictures: Vec<RgbImage> = files.iter().map(|file| Ok(read_picture(file)?)).collect::<Result<_>>()?;
             for ((file, picture), (sentence, ended)) in
-                files.iter().zip(&pictures).zip(self.tell(&ensemble, &pictures, &search, &limits))
+                files.iter().zip(&pictures).zip(self.tell(&captioner, &pictures, &search, &limits))
             {
                 if let (Some(folder), Some(grid)) = (&self.heatmap, grid) {
-                    draw(folder, file, picture, captioner, &sentence, grid)?;
+                    draw(folder, file, picture, &captioner, &sentence, grid)?;
                 }
                 let say = |sentence: &Sentence| captioner.words().sentence(&sentence.words);
                 let told_now = Told {
@@ -127,7 +130,7 @@ impl Run {
                     beam: ended.iter().map(|ended| Ended { caption: say(ended), score: ended.score }).collect(),
                 };
                 report = report.map(|page| {
-                    let strip = grid.map(|grid| strip(picture, captioner, &sentence, grid));
+                    let strip = grid.map(|grid| strip(picture, &captioner, &sentence, grid));
                     page.section(section(&told_now, picture, strip))
                 });
                 told.push(told_now);
@@ -155,7 +158,7 @@ impl Run {
             false => format!("beam of {}", self.beam),
         };
         let pictures = if pictures == 1 { "1 picture".to_string() } else { format!("{pictures} pictures") };
-        Report::new("Captions").subtitle(format!("{pictures} told by {}, {how}.", self.tellers))
+        Report::new("Captions").subtitle(format!("{pictures} told by {}, {how}.", self.run.display()))
     }
 
     fn search(&self) -> BeamSearch {
@@ -183,17 +186,16 @@ impl Run {
     /// Each picture's sentence, and all that the search found.
     fn tell(
         &self,
-        ensemble: &Ensemble,
+        captioner: &Captioner,
         pictures: &[RgbImage],
         search: &BeamSearch,
         limits: &Limits,
     ) -> Vec<(Sentence, Vec<Sentence>)> {
-        let views = ensemble.look(pictures);
         if self.sample {
-            let drawn = ensemble.sample(&views, &self.sampling(), limits);
+            let drawn = captioner.sample(pictures, &self.sampling(), limits);
             return drawn.into_iter().map(|sentence| (sentence, vec![])).collect();
         }
-        let found = ensemble.search(&views, search, limits).into_iter();
+        let found = captioner.search(pictures, search, limits).into_iter();
         found.map(|found| (found.best().clone(), found.complete)).collect()
     }
 }

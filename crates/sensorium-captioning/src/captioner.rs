@@ -324,6 +324,10 @@ impl Captioner {
         let maps = folded.features(Tensor::zeros([1, 3, 64, 64], device), &config.layers())?;
         let channels: usize = maps.iter().map(|map| map.dims()[1]).sum();
         let of_layers = format!("the channels of the encoder's {}", config.layers.join(" and "));
+        if config.components.is_none() && tensors.components.is_some() {
+            let rule = "must be named in the configuration, or have no tensors";
+            return Err(CoreError::config("components", "none", rule).into());
+        }
         let (features, what) = match config.components {
             Some(count) if !(1..=channels).contains(&count) => {
                 return Err(
@@ -422,9 +426,15 @@ impl Captioner {
     }
 
     /// What the decoder sees of pictures that were made a network's input: `[batch, 3, height, width]` to
-    /// `[batch, positions, features]`. This is the encoder's [`map`](Self::map), or its components.
+    /// `[batch, positions, features]`.
     pub fn view(&self, input: Tensor<4>) -> Tensor<3> {
-        seen(self.map(input), self.components.as_ref())
+        self.seen(self.map(input))
+    }
+
+    /// What the decoder sees of a [`map`](Self::map) `[batch, positions, channels]`: the map itself, or its components,
+    /// `[batch, positions, features]`.
+    pub fn seen(&self, map: Tensor<3>) -> Tensor<3> {
+        seen(map, self.components.as_ref())
     }
 
     /// Pictures as the encoder reads them, `[pictures, 3, height, width]`.
@@ -572,6 +582,14 @@ mod tests {
             of(0)
         );
         assert!(of(129).starts_with("components = 129"), "{}", of(129));
+        let unnamed = {
+            let config = config(decoders()[0].clone());
+            let encoder = config.encoder.init(&device).tensors();
+            let components = Some(tensors_of(&components::layer(128, 5, &device)));
+            let decoder = config.decoder.init(&device).tensors();
+            Captioner::new(config, CaptionerTensors { encoder, components, decoder }, words(), &device)
+        };
+        assert!(unnamed.unwrap_err().to_string().starts_with("components = none: must be named"));
         assert!(of(5).starts_with("decoder.features = 128: must be 5, the components of"), "{}", of(5));
         let fault = |layers: &[&str]| {
             let layers = layers.iter().map(|layer| layer.to_string()).collect();

@@ -112,7 +112,12 @@ pub enum Schedule {
 
 impl Schedule {
     /// The tutorial's: by BLEU-4, with a patience of 20 epochs.
-    pub const TUTORIAL: Self = Self::Plateau { select: Score::Bleu4, shrink_after: 8, shrink: 0.8, patience: 20 };
+    pub const TUTORIAL: Self = Self::plateau(Score::Bleu4, 20);
+
+    /// By a score of choice and with a patience of so many epochs; the learning rate shrinks as in the tutorial.
+    pub const fn plateau(select: Score, patience: usize) -> Self {
+        Self::Plateau { select, shrink_after: 8, shrink: 0.8, patience }
+    }
 
     fn validate(&self) -> Result<()> {
         let Self::Plateau { shrink_after, shrink, patience, .. } = *self else { return Ok(()) };
@@ -776,6 +781,9 @@ impl Task for Course<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::ops::Range;
+    use std::path::Path;
+
     use sensorium_core::device;
     use sensorium_core::train::Split as RowSplit;
     use sensorium_vision::pairs::Split;
@@ -785,8 +793,29 @@ mod tests {
     use super::*;
     use crate::metrics::coco_tokens_all;
 
-    /// Pictures of one of four colours, with two captions each.
-    fn colours(folder: &std::path::Path) -> Vec<Pair> {
+    /// 16 pictures of one of four colours, with two captions each, and a folder to work in.
+    struct Colours {
+        folder: tempfile::TempDir,
+        pairs: Vec<Pair>,
+        all: Vec<usize>,
+    }
+
+    impl Colours {
+        fn new() -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            Self { pairs: colours(folder.path()), all: (0..16).collect(), folder }
+        }
+
+        fn path(&self) -> &Path {
+            self.folder.path()
+        }
+
+        fn lesson(&self, train: Range<usize>, val: Range<usize>) -> Lesson<'_> {
+            Lesson { pairs: &self.pairs, train: &self.all[train], val: &self.all[val] }
+        }
+    }
+
+    fn colours(folder: &Path) -> Vec<Pair> {
         let colours = [("red", [220, 20, 20]), ("green", [20, 200, 30]), ("blue", [30, 40, 220]), ("white", [250; 3])];
         let pair = |index: usize| {
             let (name, colour) = colours[index % 4];
@@ -831,15 +860,13 @@ mod tests {
 
     #[test]
     fn a_tiny_set_is_learned_by_heart() {
-        let folder = tempfile::tempdir().unwrap();
-        let pairs = colours(folder.path());
-        let all: Vec<usize> = (0..16).collect();
-        let lesson = Lesson { pairs: &pairs, train: &all, val: &all };
+        let colours = Colours::new();
+        let lesson = colours.lesson(0..16, 0..16);
         let device = device::parse("flex").unwrap();
         for grid in [4, 0] {
             let fitted = settings(grid).fit(lesson, eye(&device), None, Progress::Quiet, &device).unwrap();
             assert!(best(&fitted, "bleu4") > 0.95, "grid {grid}: BLEU-4 {}", best(&fitted, "bleu4"));
-            let picture = read_picture(&pairs[2].picture).unwrap();
+            let picture = read_picture(&colours.pairs[2].picture).unwrap();
             let found = fitted.captioner.search(&[picture], &BeamSearch::new(3), &fitted.captioner.limits());
             let told = fitted.captioner.words().sentence(&found[0].best().words);
             assert!(told.contains("blue"), "{told}");
@@ -848,10 +875,8 @@ mod tests {
 
     #[test]
     fn a_cosine_needs_no_picture_to_measure_on_and_keeps_the_last_epoch() {
-        let folder = tempfile::tempdir().unwrap();
-        let pairs = colours(folder.path());
-        let all: Vec<usize> = (0..16).collect();
-        let lesson = Lesson { pairs: &pairs, train: &all, val: &[] };
+        let colours = Colours::new();
+        let lesson = colours.lesson(0..16, 0..0);
         let device = device::parse("flex").unwrap();
         let cosine = FitSettings { schedule: Schedule::Cosine, epochs: 12, ..settings(4) };
         let fit = |settings: &FitSettings, run| settings.fit(lesson, eye(&device), run, Progress::Quiet, &device);
@@ -864,7 +889,7 @@ mod tests {
         assert!(change(11) < 0.2 * change(1), "the rate falls to 0: {losses:?}");
 
         // A run is the same after a stop, and no other run may go on with it.
-        let place = folder.path().join("run");
+        let place = colours.path().join("run");
         let opened = RunFolder::open(&place, &cosine.of_one_run(), false).unwrap();
         let fault = fit(&settings(4), None).unwrap_err().to_string();
         assert!(fault.contains("no picture is left to measure on"), "{fault}");
@@ -880,10 +905,8 @@ mod tests {
 
     #[test]
     fn components_of_few_pictures_are_learned_from_and_gone_on_with() {
-        let folder = tempfile::tempdir().unwrap();
-        let pairs = colours(folder.path());
-        let all: Vec<usize> = (0..16).collect();
-        let lesson = Lesson { pairs: &pairs, train: &all, val: &all };
+        let colours = Colours::new();
+        let lesson = colours.lesson(0..16, 0..16);
         let device = device::parse("flex").unwrap();
         for grid in [4, 0] {
             let few = FitSettings { components: Some(3), ..settings(grid) };
@@ -891,7 +914,7 @@ mod tests {
             assert!(best(&fitted, "bleu4") > 0.95, "grid {grid}: BLEU-4 {}", best(&fitted, "bleu4"));
             let config = fitted.captioner.config();
             assert_eq!((config.components, config.decoder.features()), (Some(3), 3));
-            let picture = read_picture(&pairs[2].picture).unwrap();
+            let picture = read_picture(&colours.pairs[2].picture).unwrap();
             let map = fitted.captioner.map(fitted.captioner.input(std::slice::from_ref(&picture)));
             assert_eq!(map.dims()[2], 8, "the map has all channels of the stem");
 
@@ -916,17 +939,15 @@ mod tests {
 
     #[test]
     fn every_backend_learns_a_tiny_set_to_the_same_loss() {
-        let folder = tempfile::tempdir().unwrap();
-        let pairs = colours(folder.path());
-        let all: Vec<usize> = (0..16).collect();
-        let lesson = Lesson { pairs: &pairs, train: &all, val: &all[..4] };
+        let colours = Colours::new();
+        let lesson = colours.lesson(0..16, 0..4);
         let backends = device::built();
         for grid in [4, 0] {
             // All begin with the weights that the first backend drew.
             let (_, first) = &backends[0];
             let begun = FitSettings { epochs: 1, ..settings(grid) };
             let begun = begun.fit(lesson, eye(first), None, Progress::Quiet, first).unwrap();
-            let saved = folder.path().join(format!("grid-{grid}"));
+            let saved = colours.path().join(format!("grid-{grid}"));
             begun.captioner.save(&saved).unwrap();
             let losses = |device: &Device| -> Vec<f64> {
                 let captioner = Captioner::load(&saved, device).unwrap();
@@ -946,10 +967,8 @@ mod tests {
 
     #[test]
     fn a_killed_training_goes_on_as_if_nothing_had_been() {
-        let folder = tempfile::tempdir().unwrap();
-        let pairs = colours(folder.path());
-        let (train, val): (Vec<usize>, Vec<usize>) = ((0..12).collect(), (12..16).collect());
-        let lesson = Lesson { pairs: &pairs, train: &train, val: &val };
+        let colours = Colours::new();
+        let lesson = colours.lesson(0..12, 12..16);
         let device = device::parse("flex").unwrap();
         let drawn = Objective::Words { own_words_step: 0.2, own_words_most: 0.5 };
         for (focus, objective) in
@@ -960,7 +979,7 @@ mod tests {
                 settings.fit(lesson, eye(&device), run, Progress::Quiet, &device).unwrap().captioner.decoder().tensors()
             };
             let unbroken = fit(&whole, None);
-            let place = folder.path().join(format!("{focus:?} {objective:?}"));
+            let place = colours.path().join(format!("{focus:?} {objective:?}"));
             let run = |goes_on| RunFolder::open(&place, &"the same", goes_on).unwrap();
             fit(&FitSettings { epochs: 2, ..whole.clone() }, Some(run(false)));
             let resumed = fit(&whole, Some(run(true)));
@@ -976,10 +995,8 @@ mod tests {
 
     #[test]
     fn hard_attention_learns_from_its_own_words_too() {
-        let folder = tempfile::tempdir().unwrap();
-        let pairs = colours(folder.path());
-        let all: Vec<usize> = (0..16).collect();
-        let lesson = Lesson { pairs: &pairs, train: &all, val: &all };
+        let colours = Colours::new();
+        let lesson = colours.lesson(0..16, 0..16);
         let device = device::parse("flex").unwrap();
         let objective = Objective::Words { own_words_step: 0.02, own_words_most: 0.2 };
         let settings = FitSettings { focus: Focus::Hard, objective, ..settings(4) };
@@ -989,17 +1006,15 @@ mod tests {
 
     #[test]
     fn self_critical_training_raises_cider() {
-        let folder = tempfile::tempdir().unwrap();
-        let pairs = colours(folder.path());
-        let all: Vec<usize> = (0..16).collect();
-        let lesson = Lesson { pairs: &pairs, train: &all, val: &all };
+        let colours = Colours::new();
+        let lesson = colours.lesson(0..16, 0..16);
         let device = device::parse("flex").unwrap();
         for grid in [4, 0] {
             let words = FitSettings { epochs: 6, ..settings(grid) };
             let begun = words.fit(lesson, eye(&device), None, Progress::Quiet, &device).unwrap();
             let critical = FitSettings {
                 objective: Objective::SelfCritical,
-                schedule: Schedule::Plateau { select: Score::Cider, shrink_after: 8, shrink: 0.8, patience: 20 },
+                schedule: Schedule::plateau(Score::Cider, 20),
                 epochs: 30,
                 learning_rate: 3e-3,
                 dropout: 0.5,
@@ -1014,10 +1029,8 @@ mod tests {
 
     #[test]
     fn an_encoder_is_trained_along_from_a_layer_on() {
-        let folder = tempfile::tempdir().unwrap();
-        let pairs = colours(folder.path());
-        let (train, val): (Vec<usize>, Vec<usize>) = ((0..12).collect(), (12..16).collect());
-        let lesson = Lesson { pairs: &pairs, train: &train, val: &val };
+        let colours = Colours::new();
+        let lesson = colours.lesson(0..12, 12..16);
         let device = device::parse("flex").unwrap();
         let fine_tune = Some(FineTune { from: "layer2".to_string(), learning_rate: 1e-3 });
         let whole = FitSettings { epochs: 2, fine_tune, ..settings(4) };
@@ -1036,7 +1049,7 @@ mod tests {
                 assert!(is_same, "{name} has changed");
             }
         }
-        let place = folder.path().join("run");
+        let place = colours.path().join("run");
         let run = |goes_on| RunFolder::open(&place, &"a", goes_on).unwrap();
         fit(&FitSettings { epochs: 1, ..whole.clone() }, Some(run(false)));
         let resumed = fit(&whole, Some(run(true)));

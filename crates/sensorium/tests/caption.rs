@@ -198,6 +198,8 @@ fn a_cosine_needs_no_validation_part() {
     assert_eq!(code, Some(0), "{fault}");
     let told: serde_json::Value = serde_json::from_str(&told).unwrap();
     assert_eq!(told["pictures"], 4);
+    let (code, said, fault) = call(folder.path(), &["caption", "eval", "run", "--data", ".", "--split", "val"]);
+    assert!(code == Some(1) && said.is_empty() && fault.contains("no pair is left for Val"), "{said}{fault}");
 
     // The baseline looks at all channels of the encoder, whatever the decoder sees of them.
     let (code, _, fault) = train("few", &["--cosine", "--components", "3"]);

@@ -95,8 +95,8 @@ impl Speaker {
             let pictures: Vec<RgbImage> =
                 batch.iter().map(|pair| Ok(read_picture(&pairs[*pair].picture)?)).collect::<Result<_>>()?;
             let map = self.captioner.map(self.captioner.input(&pictures));
-            nearest.extend(known.nearest(map).into_iter().map(|place| train[place]));
-            spoken.extend(self.speak_of(self.captioner.look(&pictures), search)?);
+            nearest.extend(known.nearest(map.clone()).into_iter().map(|place| train[place]));
+            spoken.extend(self.speak_of(self.captioner.seen(map), search)?);
             progress(batch.len());
         }
         let mut random = ChaCha8Rng::seed_from_u64(seed);

@@ -10,7 +10,7 @@ use sensorium_captioning::metrics::{Example, Meteor, bleu, cider_d, read_example
 use sensorium_captioning::scenes::{self, Judged, Scene};
 use sensorium_captioning::{BeamSearch, Captioner, KnownPictures};
 use sensorium_vision::io::RgbImage;
-use sensorium_vision::pairs::{self, Pair, Split, parts, read_picture};
+use sensorium_vision::pairs::{self, Pair, Split, ensure_part, parts, read_picture};
 use serde::Serialize;
 use serde_json::json;
 
@@ -96,7 +96,9 @@ impl Eval {
         let meteor = meteor(self.meteor.as_deref())?;
         let captioner = Captioner::load(&self.run, &global.device()?)?;
         let pairs = pairs::read(&self.data)?;
-        let splits = parts(&self.data.to_string_lossy(), &pairs, self.seed)?;
+        let source = self.data.to_string_lossy();
+        let splits = parts(&source, &pairs, self.seed)?;
+        ensure_part(&source, &splits, self.split)?;
         let of = |wanted| -> Vec<&Pair> {
             pairs.iter().zip(&splits).filter(|(_, split)| **split == wanted).map(|(pair, _)| pair).collect()
         };
@@ -114,12 +116,13 @@ impl Eval {
         for of_batch in part.chunks(BATCH) {
             let pictures: Vec<RgbImage> =
                 of_batch.iter().map(|pair| Ok(read_picture(&pair.picture)?)).collect::<Result<_>>()?;
-            let view = captioner.look(&pictures);
+            let map = captioner.map(captioner.input(&pictures));
             if let Some(known) = &known {
-                let near = known.nearest(captioner.map(captioner.input(&pictures)));
+                let near = known.nearest(map.clone());
                 let captions = near.into_iter().map(|place| &train[place].captions[0]);
                 nearest.extend(of_batch.iter().zip(captions).map(|(pair, caption)| example(pair, caption.clone())));
             }
+            let view = captioner.seen(map);
             for ((width, examples), judged) in self.beam.iter().zip(&mut examples).zip(&mut judged) {
                 let found = captioner.searcher().search(view.clone(), &self.search(*width), &captioner.limits());
                 for (pair, found) in of_batch.iter().zip(found) {

@@ -174,8 +174,8 @@ impl Train {
             }
         };
         fitted.captioner.save(&self.out)?;
-        let rows = fitted.history.iter().filter(|row| row.epoch == fitted.best_epoch);
-        let measured = rows.filter_map(|row| Some((row.metrics.get("bleu4")?, row.metrics.get("cider")?))).next();
+        let mut rows = fitted.history.iter().filter(|row| row.epoch == fitted.best_epoch);
+        let measured = rows.find_map(|row| Some((row.metrics.get("bleu4")?, row.metrics.get("cider")?)));
         let words = fitted.captioner.words().len();
         let mut stdout = std::io::stdout().lock();
         if global.json {

@@ -10,6 +10,7 @@ use sensorium_fusion::joint::folds::{Mean, Subject, Table};
 use sensorium_fusion::joint::pairs::{Pairs, Split};
 use sensorium_fusion::joint::protocol::{Answers, Arithmetic};
 use sensorium_fusion::joint::space::Space;
+use sensorium_vision::pairs::{ensure_part, parts};
 use serde_json::{Value, json};
 
 use super::{Eval, features_of, train};
@@ -35,10 +36,10 @@ impl Eval {
             "test" => Split::Test,
             other => anyhow::bail!("--split {other}: write train, val or test"),
         };
-        let splits = sensorium_vision::pairs::parts(&pairs.source, &pairs.items, space.settings().seed)?;
+        let splits = parts(&pairs.source, &pairs.items, space.settings().seed)?;
+        ensure_part(&pairs.source, &splits, wanted)?;
         let part = |wanted| (0..splits.len()).filter(|i| splits[*i] == wanted).collect::<Vec<usize>>();
         let (train, rows) = (part(Split::Train), part(wanted));
-        ensure!(!rows.is_empty(), "{}: no pair is in the {} part", self.data, self.split);
         let features = features_of(&space.settings().features, &pairs, &device, global)?;
         let found = evaluate(&space, &pairs, &features, &rows)?;
         let lesson = Lesson { pairs: &pairs, features: &features, train: &train };

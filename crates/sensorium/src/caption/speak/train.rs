@@ -7,7 +7,7 @@ use clap::Args;
 use sensorium_captioning::fit::{FitSettings, Schedule, Score};
 use sensorium_captioning::speak::{SpeakSettings, pairs};
 use sensorium_core::train::RunFolder;
-use sensorium_vision::pairs::Split;
+use sensorium_vision::pairs::{Split, ensure_part};
 use serde_json::json;
 
 use super::heard;
@@ -74,7 +74,9 @@ impl Train {
         ensure_unfinished(&self.out, "captioner.json", self.resume)?;
         let device = global.device()?;
         let pairs = heard(&self.data)?;
-        let splits = pairs::parts(&self.data.to_string_lossy(), &pairs, self.seed)?;
+        let source = self.data.to_string_lossy();
+        let splits = pairs::parts(&source, &pairs, self.seed)?;
+        ensure_part(&source, &splits, Split::Val)?;
         let eye = eye(&self.network, &self.layer, self.image_size, &device)?;
         let training = settings.training.of_one_run();
         let config = json!({
@@ -109,7 +111,7 @@ impl Train {
             epochs: self.epochs,
             batch: self.batch,
             learning_rate: self.lr,
-            schedule: Schedule::Plateau { select: Score::Cider, shrink_after: 8, shrink: 0.8, patience: self.patience },
+            schedule: Schedule::plateau(Score::Cider, self.patience),
             ..FitSettings::tutorial(self.seed)
         }
     }

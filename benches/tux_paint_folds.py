@@ -1,6 +1,7 @@
 """Trains captioners on the folds that `tux_paint_pairs.py --folds` wrote, and prints what they score on average.
 
-    python tux_paint_folds.py FOLDS RUNS [--seeds 2] [--sensorium PATH] [-- options of `sensorium caption train`]
+    python tux_paint_folds.py FOLDS RUNS [--seeds 2] [--length-penalty 0] [--sensorium PATH]
+                              [-- options of `sensorium caption train`]
 
 RUNS gets a folder FOLD-SEED for each training; those that are there already are not trained again. Scored are the
 captioners and the caption of the most similar training picture.
@@ -16,6 +17,7 @@ arguments = argparse.ArgumentParser()
 arguments.add_argument("folds")
 arguments.add_argument("runs")
 arguments.add_argument("--seeds", type=int, default=2)
+arguments.add_argument("--length-penalty", default="0")
 arguments.add_argument("--sensorium", default="sensorium")
 split = sys.argv.index("--") if "--" in sys.argv else len(sys.argv)
 options = sys.argv[split + 1:]
@@ -28,7 +30,8 @@ def sensorium(*words):
 
 def score(fold, run):
     """The scores of each beam, and of the most similar picture's captions."""
-    said = sensorium("caption", "eval", run, "--data", os.path.join(arguments.folds, fold), "--baseline", "--json")
+    said = sensorium("caption", "eval", run, "--data", os.path.join(arguments.folds, fold), "--baseline", "--json",
+                     "--length-penalty", arguments.length_penalty)
     said = json.loads(said)
     beams = {f"captioner, beam {beam['beam']}": beam for beam in said["beams"]}
     return {**beams, "caption of the most similar training picture": said["baseline"]}

@@ -61,6 +61,9 @@ fn an_imported_checkpoint_tells_and_shows_where_it_looked() {
     }
     assert_eq!(numbers.len(), 16 * words.len());
     assert!(std::fs::read(folder.path().join("seen/cat.png")).unwrap().starts_with(b"\x89PNG"));
+    let twice = ["caption", "run", "run", "cat.jpg", "cat.jpg", "--heatmap", "twice"];
+    let (code, _, fault) = call(folder.path(), &twice);
+    assert!(code == Some(1) && fault.contains("cat.jpg: two pictures have this name"), "{fault}");
 
     run(&["--report", "pages/told.html"]);
     let page = std::fs::read_to_string(folder.path().join("pages/told.html")).unwrap();

@@ -86,6 +86,8 @@ fn a_speaker_is_trained_and_heard() {
     assert!((0.2..1.5).contains(&heard.seconds()), "{said}");
     assert!(!said[0]["units"].as_array().unwrap().is_empty(), "{said}");
     assert!(std::fs::read(folder.path().join("seen/1F42A-google.png")).unwrap().starts_with(b"\x89PNG"));
+    let (code, _, fault) = run(&["run", "run", rocket, rocket, "--out", "twice"]);
+    assert!(code == Some(1) && fault.contains("two pictures have this name"), "{fault}");
 
     // What it learned by heart it says better than a sound drawn at random.
     let (code, measured, fault) = run(&["eval", "run", "--data", "set", "--split", "train", "--json"]);

@@ -3,22 +3,20 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use clap::Args;
 use sensorium_captioning::captioner::DecoderConfig;
 use sensorium_captioning::decode::Sentence;
 use sensorium_captioning::{BeamSearch, Captioner, Limits, Sampling, heat_map};
 use sensorium_core::draw::Drawing;
 use sensorium_core::draw::report::{Column, Report, Section, Table};
-use sensorium_core::files::write_atomic;
-use sensorium_core::weights::write_npy;
 use sensorium_vision::io::RgbImage;
 use sensorium_vision::pairs::read_picture;
 use serde::Serialize;
 
 use super::Comparison;
 use crate::Global;
-use crate::pictures::expand;
+use crate::pictures::{expand, make_folder, write_heat_maps};
 use crate::progress::bar;
 
 /// Pictures that are decoded and searched at a time.
@@ -104,12 +102,12 @@ impl Run {
             DecoderConfig::Attend { grid, .. } => Some(grid),
             _ => None,
         };
+        let files = expand(&self.pictures)?;
         if let Some(folder) = &self.heatmap {
             ensure!(grid.is_some(), "--heatmap: {} has no attention to show", self.run.display());
-            std::fs::create_dir_all(folder).with_context(|| format!("{}: cannot create", folder.display()))?;
+            make_folder(folder, &files)?;
         }
         let limits = self.limits(&captioner);
-        let files = expand(&self.pictures)?;
         let bar = bar(files.len(), "pictures", global.progress() && files.len() > BATCH);
         let mut told = vec![];
         let mut report = self.report.as_ref().map(|_| self.page(files.len()));
@@ -250,12 +248,9 @@ fn draw(
     sentence: &Sentence,
     grid: usize,
 ) -> Result<()> {
-    let name = file.file_stem().unwrap_or_default();
-    let beside = |ending: &str| folder.join(name).with_added_extension(ending);
-    strip(picture, captioner, sentence, grid).save(beside("png"))?;
     let words = words(captioner, sentence);
     let shape = [words.len(), grid, grid];
-    write_npy(beside("npy"), &sentence.attention.concat(), &shape)?;
+    let strip = strip(picture, captioner, sentence, grid);
     let about = Looked { file, words: &words, shape };
-    Ok(write_atomic(beside("json"), &serde_json::to_vec_pretty(&about)?)?)
+    write_heat_maps(folder, file, &strip, (&sentence.attention.concat(), shape), &about)
 }

@@ -1,9 +1,9 @@
 //! `caption speak run`.
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::Result;
 use clap::Args;
 use sensorium_audio::io::{Audio, SampleFormat, write_wav};
 use sensorium_captioning::BeamSearch;
@@ -12,7 +12,7 @@ use sensorium_vision::pairs::read_picture;
 use serde::Serialize;
 
 use crate::Global;
-use crate::pictures::expand;
+use crate::pictures::{expand, make_folder, named};
 use crate::progress::bar;
 
 /// `caption speak run`
@@ -51,7 +51,7 @@ impl Run {
         let speaker = Speaker::load(&self.run, &global.device()?)?;
         let files = expand(&self.pictures)?;
         for folder in [Some(&self.out), self.heatmap.as_ref()].into_iter().flatten() {
-            std::fs::create_dir_all(folder).with_context(|| format!("{}: cannot create", folder.display()))?;
+            make_folder(folder, &files)?;
         }
         let bar = bar(files.len(), "pictures", global.progress() && files.len() > 1);
         let mut said: Vec<Said> = vec![];
@@ -59,11 +59,6 @@ impl Run {
             let picture = read_picture(file)?;
             let spoken = speaker.speak(std::slice::from_ref(&picture), &search)?.remove(0);
             let sound = named(&self.out, file, "wav");
-            ensure!(
-                said.iter().all(|said| said.sound != sound),
-                "{}: two pictures have this name; speak about them in two runs",
-                sound.display()
-            );
             if let Some(folder) = &self.heatmap {
                 let title = file.file_stem().unwrap_or_default().to_string_lossy();
                 portrait(&speaker, &picture, &spoken, &title)?.save(named(folder, file, "png"))?;
@@ -90,9 +85,4 @@ impl Run {
         }
         Ok(())
     }
-}
-
-/// `NAME.ending` in a folder, for a file `NAME.…`.
-fn named(folder: &Path, file: &Path, ending: &str) -> PathBuf {
-    folder.join(file.file_stem().unwrap_or_default()).with_added_extension(ending)
 }

@@ -5,16 +5,19 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use burn::tensor::Device;
+use sensorium_core::draw::heatmap::Overlay;
+use sensorium_core::draw::sheet::{Row, Sheet, Tile};
 use sensorium_core::files::write_atomic;
 use sensorium_core::weights::read;
 use sensorium_vision::efficientnet::{labels, top_classes};
 use sensorium_vision::io::{self, Decoding};
 use sensorium_vision::resize::{Filter, resize};
-use sensorium_vision::{Encoder, EncoderConfig};
+use sensorium_vision::transforms::to_tensor;
+use sensorium_vision::{Encoder, EncoderConfig, grad_cam};
 use serde::Serialize;
 
 use crate::arrays::{check_ending, write_numbers};
-use crate::pictures::expand;
+use crate::pictures::{expand, make_folder, write_heat_maps};
 
 /// The verbs of `sensorium vision`.
 #[derive(clap::Subcommand, Debug)]
@@ -27,6 +30,13 @@ pub(crate) enum VisionCommand {
         /// How many classes to show.
         #[arg(long, default_value_t = 5)]
         top: usize,
+        /// Folder for what speaks for each class shown, after Grad-CAM: NAME.png, NAME.npy and NAME.json for each
+        /// picture.
+        #[arg(long, value_name = "DIR")]
+        heatmap: Option<PathBuf>,
+        /// With --heatmap: the layer whose map is weighed; by default the last with a map.
+        #[arg(long, requires = "heatmap")]
+        layer: Option<String>,
         #[command(flatten)]
         network: Network,
     },
@@ -86,14 +96,27 @@ impl Network {
     }
 }
 
+/// The last layer with a map, a height and a width.
+pub(crate) fn last_map(network: &Encoder) -> String {
+    let has_map = |layer: &String| !["pooled", "logits"].contains(&layer.as_str());
+    network.layers().into_iter().rfind(has_map).expect("an encoder has maps")
+}
+
 /// Pictures that are decoded and run at a time.
 const BATCH: usize = 32;
 
 /// Runs a verb on `device`. With `json`, what is printed is JSON.
 pub(crate) fn run(command: VisionCommand, device: &Device, json: bool) -> Result<()> {
     match command {
-        VisionCommand::Classify { pictures, top, network } => {
-            classify(&expand(&pictures)?, top, &network.load(device)?, device, json)
+        VisionCommand::Classify { pictures, top, heatmap, layer, network } => {
+            let (pictures, network) = (expand(&pictures)?, network.load(device)?);
+            if let Some(folder) = &heatmap {
+                make_folder(folder, &pictures)?;
+            }
+            let layer = layer.unwrap_or_else(|| last_map(&network.1));
+            let heat_maps = heatmap.map(|folder| HeatMaps { folder, layer });
+            let classified = classify(&pictures, top, &network, heat_maps.as_ref(), device)?;
+            print(&classified, json)
         }
         VisionCommand::Resize { picture, size: (width, height), filter, out } => {
             let resized = resize(&io::read(&picture, &Decoding::default())?, width, height, filter);
@@ -118,6 +141,7 @@ fn parse_size(text: &str) -> Result<(u32, u32), String> {
     }
 }
 
+/// A picture's likeliest classes.
 #[derive(Serialize)]
 struct Classified<'a> {
     file: &'a Path,
@@ -132,32 +156,88 @@ struct Named {
     logit: f32,
 }
 
-fn classify(
-    pictures: &[PathBuf],
+fn classify<'a>(
+    pictures: &'a [PathBuf],
     top: usize,
-    (config, network): &(EncoderConfig, Encoder),
+    network: &(EncoderConfig, Encoder),
+    heat_maps: Option<&HeatMaps>,
     device: &Device,
-    json: bool,
-) -> Result<()> {
+) -> Result<Vec<Classified<'a>>> {
     let labels = labels();
-    let preprocess = config.preprocess();
-    let network = network.fold();
+    let preprocess = network.0.preprocess();
+    let folded = network.1.fold();
     let mut classified = Vec::new();
     for files in pictures.chunks(BATCH) {
-        let logits = network.forward(preprocess.batch(&decode(files)?, device));
-        for (file, classes) in files.iter().zip(top_classes(logits, top)) {
+        let decoded = decode(files)?;
+        let logits = folded.forward(preprocess.batch(&decoded, device));
+        for ((file, picture), classes) in files.iter().zip(&decoded).zip(top_classes(logits, top)) {
             let named = classes.into_iter().map(|class| Named {
                 class: class.class,
                 name: labels[class.class],
                 probability: class.probability,
                 logit: class.logit,
             });
-            classified.push(Classified { file, top: named.collect() });
+            let named = Classified { file, top: named.collect() };
+            if let Some(heat_maps) = heat_maps {
+                heat_maps.draw(&named, picture, network, device)?;
+            }
+            classified.push(named);
         }
     }
+    Ok(classified)
+}
+
+/// Draws what speaks for the classes of pictures, after Grad-CAM.
+struct HeatMaps {
+    folder: PathBuf,
+    layer: String,
+}
+
+/// What `NAME.json` says of `NAME.npy`.
+#[derive(Serialize)]
+struct Spoke<'a> {
+    #[serde(flatten)]
+    classified: &'a Classified<'a>,
+    layer: &'a str,
+    /// Of `NAME.npy`: classes, rows, columns.
+    shape: [usize; 3],
+}
+
+impl HeatMaps {
+    /// Draws a picture's, over the part of it that the network sees.
+    fn draw(
+        &self,
+        classified: &Classified,
+        picture: &io::RgbImage,
+        (config, network): &(EncoderConfig, Encoder),
+        device: &Device,
+    ) -> Result<()> {
+        let preprocess = config.preprocess();
+        let seen = preprocess.picture(picture);
+        let input = to_tensor(std::slice::from_ref(&seen), &preprocess.normalise, device);
+        let (mut numbers, mut shape) = (vec![], [classified.top.len(), 0, 0]);
+        let mut tiles = vec![Tile::picture(seen.clone())];
+        for Named { class, name, probability, .. } in &classified.top {
+            // One class at a time, so that memory does not grow with their number.
+            let heat = grad_cam::heat(network, input.clone(), &[*class], &self.layer)?;
+            let [_, rows, columns] = heat.dims();
+            let heat: Vec<f32> = heat.into_data().iter().collect();
+            let over = Overlay::default().over(&seen, &heat, [rows, columns]);
+            tiles.push(Tile::picture(over).caption(format!("{name} {:.0} %", 100.0 * probability)));
+            shape = [classified.top.len(), rows, columns];
+            numbers.extend(heat);
+        }
+        let title = classified.file.file_name().unwrap_or_default().to_string_lossy();
+        let sheet = Sheet::new(title).columns(6).tile(168).row(Row::tiles(tiles)).draw();
+        let about = Spoke { classified, layer: &self.layer, shape };
+        write_heat_maps(&self.folder, classified.file, &sheet, (&numbers, shape), &about)
+    }
+}
+
+fn print(classified: &[Classified], json: bool) -> Result<()> {
     let mut out = std::io::stdout().lock();
     if json {
-        writeln!(out, "{}", serde_json::to_string_pretty(&classified)?)?;
+        writeln!(out, "{}", serde_json::to_string_pretty(classified)?)?;
         return Ok(());
     }
     for Classified { file, top } in classified {

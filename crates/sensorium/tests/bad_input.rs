@@ -213,6 +213,22 @@ fn weights_that_do_not_fit_are_named() {
 }
 
 #[test]
+fn heat_maps_without_a_place_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    for folder in ["here", "there"] {
+        fs::create_dir(dir.path().join(folder)).unwrap();
+        fs::copy(photo(), dir.path().join(folder).join("cat.jpg")).unwrap();
+    }
+    let heat = ["vision", "classify", "here/cat.jpg", "--heatmap", "heat"];
+    refused(dir.path(), &[&heat[..], &["there"]].concat(), &["there/cat.jpg", "two pictures have this name"]);
+    refused(dir.path(), &[&heat[..], &["--layer", "layer4"]].concat(), &["layer4", "block15"]);
+    refused(dir.path(), &[&heat[..], &["--layer", "logits"]].concat(), &["logits", "block15"]);
+    assert!(fs::read_dir(dir.path().join("heat")).unwrap().next().is_none(), "nothing half-written");
+    fs::write(dir.path().join("file"), b"").unwrap();
+    refused(dir.path(), &["vision", "classify", "here/cat.jpg", "--heatmap", "file"], &["file: cannot create"]);
+}
+
+#[test]
 #[cfg(target_os = "linux")]
 fn a_full_disk_is_said() {
     let dir = tempfile::tempdir().unwrap();

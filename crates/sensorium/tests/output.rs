@@ -138,6 +138,23 @@ fn classes_of_a_photo() {
 }
 
 #[test]
+fn what_speaks_for_a_class() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::copy(samples().join("photos/coffee.jpg"), folder.path().join("coffee.jpg")).unwrap();
+    output(folder.path(), &["vision", "classify", "coffee.jpg", "--top", "2", "--heatmap", "heat"]);
+    let about = std::fs::read(folder.path().join("heat/coffee.json")).unwrap();
+    let about: serde_json::Value = serde_json::from_slice(&about).unwrap();
+    assert_eq!((about["layer"].as_str(), &about["top"][0]["name"]), (Some("features"), &"espresso".into()));
+    assert_eq!(about["shape"], serde_json::json!([2, 7, 7]));
+    let heat = sensorium::core::weights::read(folder.path().join("heat/coffee.npy")).unwrap().f32s("array").unwrap();
+    assert!(heat.len() == 2 * 49 && heat.iter().all(|heat| *heat >= 0.0) && heat[..49] != heat[49..]);
+    // The cup stands in the upper half of what is seen, saucer and spoon in the lower.
+    let sum = |rows: std::ops::Range<usize>| heat[7 * rows.start..7 * rows.end].iter().sum::<f32>();
+    assert!(sum(0..4) > sum(4..7), "{heat:?}");
+    assert!(std::fs::read(folder.path().join("heat/coffee.png")).unwrap().starts_with(b"\x89PNG"));
+}
+
+#[test]
 fn a_space_learned_and_measured() {
     let folder = tempfile::tempdir().unwrap();
     let data = samples().join("shapes");

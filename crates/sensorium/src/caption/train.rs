@@ -16,7 +16,7 @@ use serde_json::json;
 
 use crate::Global;
 use crate::training::{ensure_unfinished, shown};
-use crate::vision::Network;
+use crate::vision::{Network, last_map};
 
 /// `caption train`
 #[derive(Args)]
@@ -247,9 +247,8 @@ impl Train {
 pub(super) fn eye(network: &Network, layers: &[String], side: u32, device: &Device) -> anyhow::Result<Eye> {
     ensure!((32..=1024).contains(&side), "--image-size {side}: 32 to 1024 pixels");
     let (encoder, network) = network.load(device)?;
-    let has_map = |layer: &String| !["pooled", "logits"].contains(&layer.as_str());
     let layers = match layers {
-        [] => vec![network.layers().into_iter().rfind(has_map).expect("an encoder has maps")],
+        [] => vec![last_map(&network)],
         layers => layers.to_vec(),
     };
     let preprocess = Preprocess { size: Size::Exact { width: side, height: side }, crop: None, ..encoder.preprocess() };
